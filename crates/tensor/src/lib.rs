@@ -1,0 +1,13 @@
+//! Values and their meaning: host arrays, the one definition of rounding and saturation, quantization codes, packing.
+//!
+//! Everything above agrees on numbers because it asks this crate. It knows no files, no graphs and no threads.
+
+mod dtype;
+pub mod code;
+pub mod number;
+pub mod pack;
+mod tensor;
+
+pub use code::{Code, Uniform};
+pub use dtype::DType;
+pub use tensor::{Data, Tensor, TensorError};
