@@ -1,0 +1,1 @@
+"""Stored answers of other implementations: small ONNX files that carry their own test values."""
