@@ -1,0 +1,182 @@
+//! What a run found, as plain data: the text, JSON, Markdown and HTML renderings all read this and nothing else.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that one `quantize` (or `demo`) run has to say.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// The network as it was read.
+    pub model: Model,
+    /// What was asked for.
+    pub job: Job,
+    /// One row per variant compared, the float network first.
+    pub scores: Vec<Score>,
+    /// One entry per quantizable layer, in network order.
+    pub layers: Vec<Layer>,
+    /// What stayed in float, and why.
+    pub kept_float: Vec<KeptFloat>,
+    /// Facts a reader should know: choices made, deviations, warnings.
+    pub notes: Vec<String>,
+    /// Wall seconds of each stage, in order.
+    pub stages: Vec<Stage>,
+}
+
+/// The network as it was read.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Model {
+    /// Name in the file, or the file's name.
+    pub name: String,
+    /// Inputs as `name: float32[N,3,32,32]`.
+    pub inputs: Vec<String>,
+    /// Outputs likewise.
+    pub outputs: Vec<String>,
+    /// Trained parameters.
+    pub parameters: u64,
+    /// Multiply-accumulates per sample.
+    pub macs: u64,
+    /// Size of the file in bytes.
+    pub file_bytes: u64,
+    /// Number of nodes after preparation.
+    pub nodes: usize,
+}
+
+/// What was asked for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    /// Name of the recipe.
+    pub recipe: String,
+    /// The whole recipe, as TOML that reproduces the run.
+    pub recipe_toml: String,
+    /// Target.
+    pub target: String,
+    /// Form of the written file.
+    pub flavour: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Where the samples came from.
+    pub data: String,
+    /// Calibration samples used.
+    pub calibration_samples: usize,
+    /// Preprocessing, as TOML.
+    pub preprocess_toml: String,
+    /// Worker threads.
+    pub threads: usize,
+    /// Program version.
+    pub version: String,
+}
+
+/// How one variant of the network does on the evaluation samples.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Score {
+    /// What it is: `float`, `w8a8`, `w4a4-aciq`, or a file.
+    pub model: String,
+    /// Average bits as text, such as `W4A4` or `float32`.
+    pub bits: String,
+    /// Samples evaluated.
+    pub samples: usize,
+    /// Correct first guesses in percent; `None` without labels.
+    pub top1: Option<f64>,
+    /// Label among the first five guesses, in percent; `None` without labels or with at most five classes.
+    pub top5: Option<f64>,
+    /// Same first guess as the first variant, in percent.
+    pub agreement: Option<f64>,
+    /// Signal-to-quantization-noise ratio of the outputs against the first variant, in dB; `None` for the first
+    /// itself and where there is no noise.
+    pub sqnr_db: Option<f64>,
+    /// Size of the file (or of what it would be) in bytes.
+    pub size_bytes: u64,
+}
+
+/// One quantizable layer: a convolution or matrix product with what is fused to it, or an operator on quantized edges.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// Name of the node.
+    pub name: String,
+    /// Operators in it, such as `Conv + Add + Relu`.
+    pub op: String,
+    /// Output shape for one sample.
+    pub output_shape: Vec<usize>,
+    /// Multiply-accumulates per sample.
+    pub macs: u64,
+    /// Its weight, if it has one.
+    pub weight: Option<Weight>,
+    /// Its output edge, if that is quantized.
+    pub activation: Option<Activation>,
+    /// SQNR of the network's output, in dB, when only this layer is quantized: low means it hurts.
+    pub alone_sqnr_db: Option<f64>,
+}
+
+/// A quantized weight.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Weight {
+    /// Shape as in the file.
+    pub shape: Vec<usize>,
+    /// Average bits per element.
+    pub bits: f64,
+    /// Number of channels at each width 0..=8, or empty if all are alike.
+    pub channels_by_bits: Vec<usize>,
+    /// Bytes of its packed codes and scales.
+    pub bytes: u64,
+    /// Bytes in float32.
+    pub float_bytes: u64,
+    /// SQNR of the weight itself in dB.
+    pub sqnr_db: Option<f64>,
+    /// Recipe steps that set it, such as `mse, bit-allocation`.
+    pub set_by: String,
+}
+
+/// A quantized activation edge.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Activation {
+    /// Name of the edge.
+    pub name: String,
+    /// Bits.
+    pub bits: u8,
+    /// Lowest real value that has a code.
+    pub clip_lo: f32,
+    /// Highest real value that has a code.
+    pub clip_hi: f32,
+    /// Smallest value seen in calibration.
+    pub min: f32,
+    /// Largest value seen.
+    pub max: f32,
+    /// Share of values outside the clip, in percent.
+    pub clipped_percent: f64,
+    /// SQNR of the edge in dB, from its histogram.
+    pub sqnr_db: Option<f64>,
+    /// What calibration saw.
+    pub histogram: Histogram,
+    /// Recipe steps that set it.
+    pub set_by: String,
+}
+
+/// Counts in bins of equal width.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Histogram {
+    /// Lower edge of the first bin.
+    pub lo: f32,
+    /// Width of a bin.
+    pub width: f32,
+    /// Values in each bin.
+    pub counts: Vec<u64>,
+}
+
+/// A node that stays in float.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct KeptFloat {
+    /// Node name.
+    pub node: String,
+    /// Operator.
+    pub op: String,
+    /// Why, in plain words.
+    pub reason: String,
+}
+
+/// A stage and its wall time.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Stage {
+    /// What was done.
+    pub name: String,
+    /// Wall seconds.
+    pub seconds: f64,
+}
