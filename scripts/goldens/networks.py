@@ -58,21 +58,20 @@ class Net:
             self.weight(cout, fan_in=50),
         )
 
-    def case(self, **outputs):
-        values = {
-            n: self.rng.normal(0, 1, [3, *shape]).astype(np.float32) for n, shape in self.inputs.items()
-        }
-        infos = [(n, TensorProto.FLOAT, ["N", *shape]) for n, shape in self.inputs.items()]
-        # The output keeps its value's name, as exporters do: rename the last node's.
-        for name, value in outputs.items():
-            for node in self.nodes:
-                node.output[:] = [name if o == value else o for o in node.output]
-                node.input[:] = [name if i == value else i for i in node.input]
-        results = [(n, TensorProto.FLOAT, None) for n in outputs]
-        built = model(self.nodes, infos, results, self.weights, self.opset)
-        inferred = onnx.shape_inference.infer_shapes(built, strict_mode=True, data_prop=True).graph.output
-        del built.graph.output[:]
-        built.graph.output.extend(inferred)
+    def gemm(self, x, cin, cout):
+        """Gemm with weights [out, in], the form in which exporters write a linear layer on rank 2."""
+        return self.node(
+            "Gemm", x, self.weight(cout, cin, fan_in=cin), self.weight(cout, fan_in=50), transB=1
+        )
+
+    def case(self, *shape):
+        """The network with the last node's result, [N, *shape], as its output; fed with three samples."""
+        values = {k: self.rng.normal(0, 1, [3, *v]).astype(np.float32) for k, v in self.inputs.items()}
+        inputs = [(k, TensorProto.FLOAT, ["N", *v]) for k, v in self.inputs.items()]
+        self.nodes[-1].output[0] = "output"
+        outputs = [("output", TensorProto.FLOAT, ["N", *shape])]
+        built = model(self.nodes, inputs, outputs, self.weights, self.opset)
+        onnx.checker.check_model(built, full_check=True)
         return Case(self.name, built, values, tolerance=CLOSE)
 
 
@@ -85,13 +84,10 @@ def flatten_chain():
     size = net.node("Gather", net.node("Shape", x), net.const(0), axis=0)
     shape = net.node("Concat", net.node("Unsqueeze", size, axes=[0]), net.const([-1]), axis=0)
     x = net.node("Reshape", x, shape)
-    x = net.node(
-        "Relu", net.node("Gemm", x, net.weight(16, 108, fan_in=108), net.weight(16, fan_in=50), transB=1)
-    )
+    x = net.node("Relu", net.gemm(x, 108, 16))
     x = net.node("Dropout", x)
-    return net.case(
-        logits=net.node("Gemm", x, net.weight(5, 16, fan_in=16), net.weight(5, fan_in=50), transB=1)
-    )
+    net.gemm(x, 16, 5)
+    return net.case(5)
 
 
 def residual():
@@ -108,9 +104,8 @@ def residual():
         skip = x if stride == 1 else conv_bn(x, cin, cout, 1, stride)
         x = net.node("Relu", net.node("Add", y, skip))
     x = net.node("Flatten", net.node("GlobalAveragePool", x))
-    return net.case(
-        logits=net.node("Gemm", x, net.weight(10, 16, fan_in=16), net.weight(10, fan_in=50), transB=1)
-    )
+    net.gemm(x, 16, 10)
+    return net.case(10)
 
 
 def depthwise():
@@ -131,9 +126,8 @@ def depthwise():
     gate = net.node("HardSigmoid", net.conv(gate, 4, 16, 1, 1))
     x = net.conv(net.node("Mul", y, gate), 16, 12, 1, 1)
     x = net.node("ReduceMean", x, axes=[2, 3], keepdims=0)
-    return net.case(
-        logits=net.node("Gemm", x, net.weight(10, 12, fan_in=12), net.weight(10, fan_in=50), transB=1)
-    )
+    net.gemm(x, 12, 10)
+    return net.case(10)
 
 
 def transformer():
@@ -163,9 +157,8 @@ def transformer():
         hidden = net.node("Gelu", net.linear(norm(x), width, 2 * width))
         x = net.node("Add", x, net.linear(hidden, 2 * width, width))
     pooled = net.node("ReduceMean", norm(x), net.const([1]), keepdims=0)
-    return net.case(
-        logits=net.node("Gemm", pooled, net.weight(width, 4, fan_in=width), net.weight(4, fan_in=50))
-    )
+    net.gemm(pooled, width, 4)
+    return net.case(4)
 
 
 def signal():
@@ -179,7 +172,8 @@ def signal():
     x = net.node("AveragePool", x, kernel_shape=[2], strides=[2])
     x = net.node("Tanh", net.conv(x, 16, 12, 3, strides=[2]))
     x = net.node("Squeeze", net.node("GlobalAveragePool", x), net.const([2]))
-    return net.case(scores=net.node("Sigmoid", net.node("Gemm", x, net.weight(3, 12, fan_in=12), transB=1)))
+    net.node("Sigmoid", net.gemm(x, 12, 3))
+    return net.case(3)
 
 
 def unet():
@@ -196,7 +190,8 @@ def unet():
     transposed = net.weight(10, 6, 2, 2, fan_in=10)
     x = net.node("ConvTranspose", x, transposed, net.weight(6, fan_in=50), strides=[2, 2])
     x = net.node("Relu", net.conv(net.node("Concat", x, top, axis=1), 12, 6, 3, 3))
-    return net.case(mask=net.node("Sigmoid", net.conv(x, 6, 1, 1, 1)))
+    net.node("Sigmoid", net.conv(x, 6, 1, 1, 1))
+    return net.case(1, 12, 16)
 
 
 def cases():
