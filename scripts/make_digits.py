@@ -52,9 +52,7 @@ def main():
         path = ASSETS / f"digits-{name}.npz"
         np.savez_compressed(path, x=x[index], y=y[index])
         counts = np.bincount(y[index])
-        print(
-            f"{path.name}: {len(index)} images, {path.stat().st_size / 1e3:.1f} kB, per class {counts.tolist()}"
-        )
+        print(f"{path.name}: {path.stat().st_size / 1e3:.1f} kB, images per class {counts.tolist()}")
     (ASSETS / "DIGITS.txt").write_text(ATTRIBUTION)
 
 

@@ -152,9 +152,9 @@ def damaged():
     yield (
         "string-constant",
         edited(lambda n: node(n, "Constant", [], ["z"], name="text", value_string="a")),
-        "string constant",
+        "string constant: valid ONNX, but no number",
     )
-    yield "sparse-constant", edited(sparse_constant), "sparse constant"
+    yield "sparse-constant", edited(sparse_constant), "sparse constant: valid ONNX, but not supported"
     yield "opset-too-new", edited(lambda n: setattr(n.opset_import[0], "version", 999)), "opset 999"
     yield "opset-too-old", edited(lambda n: setattr(n.opset_import[0], "version", 1)), "opset 1"
     yield "no-opset", edited(lambda n: n.ClearField("opset_import")), "no operator set is imported"
