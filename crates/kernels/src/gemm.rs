@@ -1,0 +1,71 @@
+//! General matrix products, by the `gemm` crate, on the calling thread.
+//!
+//! The `gemm` crate chooses its instruction set itself and may order a sum by the size of the whole product. Where rows
+//! are images, use [`PackedLinear`](crate::PackedLinear), whose rows do not depend on each other.
+
+pub mod reference;
+
+/// A matrix in row-major storage, or the transpose of one.
+#[derive(Clone, Copy, Debug)]
+pub struct Matrix<'a> {
+    /// The stored values.
+    pub values: &'a [f32],
+    /// Whether `values` holds the transpose: `[columns, rows]` instead of `[rows, columns]`.
+    pub transposed: bool,
+}
+
+impl<'a> Matrix<'a> {
+    /// `values` row by row.
+    pub fn new(values: &'a [f32]) -> Matrix<'a> {
+        Matrix { values, transposed: false }
+    }
+
+    /// The transpose of `values`, itself stored row by row.
+    pub fn transposed(values: &'a [f32]) -> Matrix<'a> {
+        Matrix { values, transposed: true }
+    }
+
+    /// `[row stride, column stride]` of a `rows × columns` matrix.
+    fn strides(self, rows: usize, columns: usize) -> [isize; 2] {
+        if self.transposed { [1, rows as isize] } else { [columns as isize, 1] }
+    }
+}
+
+/// `c = beta·c + alpha·a·b` with `a: [m, k]`, `b: [k, n]`, `c: [m, n]` row-major. With `beta` 0, `c` is not read.
+///
+/// # Panics
+/// A matrix does not have `m·k`, `k·n` or `m·n` values.
+pub fn gemm([m, n, k]: [usize; 3], alpha: f32, a: Matrix<'_>, b: Matrix<'_>, beta: f32, c: &mut [f32]) {
+    assert_eq!(
+        [a.values.len(), b.values.len(), c.len()],
+        [m * k, k * n, m * n],
+        "a product of {m}×{k} and {k}×{n}"
+    );
+    let [a_row, a_column] = a.strides(m, k);
+    let [b_row, b_column] = b.strides(k, n);
+    // SAFETY: with these strides every index below m, n, k stays inside slices of the lengths just asserted, and
+    // `c` is borrowed mutably, so it overlaps neither operand.
+    unsafe {
+        ::gemm::gemm(
+            m,
+            n,
+            k,
+            c.as_mut_ptr(),
+            1,
+            n as isize,
+            beta != 0.0,
+            a.values.as_ptr(),
+            a_column,
+            a_row,
+            b.values.as_ptr(),
+            b_column,
+            b_row,
+            beta,
+            alpha,
+            false,
+            false,
+            false,
+            ::gemm::Parallelism::None,
+        );
+    }
+}

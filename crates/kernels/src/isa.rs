@@ -1,0 +1,158 @@
+//! Which instruction set the kernels use: one visible list, chosen once, passed as a value.
+//!
+//! An [`Isa`] is a proof: values exist only for instruction sets this CPU has, so every kernel that takes
+//! one is safe to call. Nothing here is global except the cached answer of [`Isa::from_env`].
+
+use std::fmt;
+use std::sync::OnceLock;
+
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Generic, Kernel, Simd};
+
+/// Name of the environment variable that forces one instruction set.
+pub const ISA_VARIABLE: &str = "LOWBIT_ISA";
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    Generic,
+}
+
+/// Every instruction set this build knows, fastest first; the last is always supported.
+const ALL: &[Kind] = &[
+    #[cfg(target_arch = "x86_64")]
+    Kind::Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Kind::Avx2,
+    Kind::Generic,
+];
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
+            Kind::Generic => "generic",
+        }
+    }
+
+    fn supported(self) -> bool {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Kind::Generic => true,
+        }
+    }
+}
+
+/// An instruction set that this CPU supports.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Isa(Kind);
+
+/// `LOWBIT_ISA` asks for something this CPU or this build does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{ISA_VARIABLE} is `{found}`; this CPU accepts {accepted}")]
+pub struct IsaError {
+    /// What was asked for.
+    pub found: String,
+    /// The names accepted here, fastest first, comma-separated.
+    pub accepted: String,
+}
+
+impl Isa {
+    /// The instruction sets of this CPU, fastest first. Never empty: `generic` is the last.
+    pub fn supported() -> impl Iterator<Item = Isa> {
+        ALL.iter().copied().filter(|kind| kind.supported()).map(Isa)
+    }
+
+    /// The fastest instruction set of this CPU.
+    pub fn best() -> Isa {
+        Isa::supported().next().unwrap_or(Isa(Kind::Generic))
+    }
+
+    /// The instruction set called `name` (`avx512`, `avx2`, `generic`).
+    ///
+    /// # Errors
+    /// The name is unknown, or this CPU lacks it.
+    pub fn named(name: &str) -> Result<Isa, IsaError> {
+        Isa::supported().find(|isa| isa.name() == name).ok_or_else(|| IsaError {
+            found: name.to_owned(),
+            accepted: Isa::supported().map(Isa::name).collect::<Vec<_>>().join(", "),
+        })
+    }
+
+    /// What `LOWBIT_ISA` names, or the fastest if it is unset or empty. Read once per process.
+    ///
+    /// # Errors
+    /// The variable holds a name that [`Isa::named`] refuses.
+    pub fn from_env() -> Result<Isa, IsaError> {
+        static CHOSEN: OnceLock<Result<Isa, IsaError>> = OnceLock::new();
+        CHOSEN
+            .get_or_init(|| match std::env::var_os(ISA_VARIABLE) {
+                Some(name) if !name.is_empty() => Isa::named(&name.to_string_lossy()),
+                _ => Ok(Isa::best()),
+            })
+            .clone()
+    }
+
+    /// The name that [`Isa::named`] accepts.
+    pub fn name(self) -> &'static str {
+        self.0.name()
+    }
+
+    /// Runs `kernel` compiled for this instruction set.
+    pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found avx512f on this CPU.
+            Kind::Avx512 => unsafe { Avx512::new() }.call(kernel),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found avx2 and fma on this CPU.
+            Kind::Avx2 => unsafe { Avx2::new() }.call(kernel),
+            Kind::Generic => Generic.call(kernel),
+        }
+    }
+}
+
+impl fmt::Debug for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl fmt::Display for Isa {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reference_is_always_supported_and_last() {
+        assert_eq!(Isa::supported().last(), Some(Isa(Kind::Generic)));
+    }
+
+    #[test]
+    fn every_supported_name_is_accepted() {
+        for isa in Isa::supported() {
+            assert_eq!(Isa::named(isa.name()), Ok(isa));
+        }
+    }
+
+    #[test]
+    fn an_unknown_name_is_refused_with_the_accepted_ones() {
+        let refusal = Isa::named("sse9").unwrap_err().to_string();
+        assert!(refusal.contains("`sse9`") && refusal.contains("generic"), "{refusal}");
+    }
+}

@@ -1,0 +1,38 @@
+//! CPU kernels with run-time dispatch: the arithmetic under the float engine, and nothing else.
+//!
+//! Tensors are plain slices with explicit dimensions, NHWC (channels last). Kernels know no graph, start no
+//! thread, and allocate nothing while running: weights are packed once, scratch is handed in. Threads belong
+//! one level up, over images; what a kernel computes for one image does not depend on how many images it was
+//! given with.
+//!
+//! Every family has a `reference` twin of plain loops which defines the answer. The fast bodies are written
+//! once over a small vector trait and compiled per instruction set; an [`Isa`] value is the proof
+//! that this CPU runs it. This is the only crate with `unsafe`.
+//!
+//! Slices of the wrong length are a mistake of the calling code and panic; anything that comes from a model (a shape,
+//! an instruction set asked for by name) is checked and refused with a typed error.
+
+mod buffer;
+pub mod conv2d;
+pub mod elementwise;
+mod epilogue;
+mod error;
+pub mod fake_quant;
+pub mod gemm;
+mod isa;
+pub mod layout;
+pub mod linear;
+mod math;
+pub mod pool;
+mod simd;
+pub mod softmax;
+
+pub use buffer::AlignedVec;
+pub use conv2d::{Conv2d, PackedConv2d};
+pub use elementwise::{Binary, Unary};
+pub use epilogue::Epilogue;
+pub use error::ShapeError;
+pub use fake_quant::FakeQuant;
+pub use isa::{ISA_VARIABLE, Isa, IsaError};
+pub use linear::PackedLinear;
+pub use pool::Pool2d;
