@@ -2,12 +2,14 @@
 //!
 //! Everything above agrees on numbers because it asks this crate. It knows no files, no graphs and no threads.
 
-mod dtype;
 pub mod code;
+mod dtype;
 pub mod number;
 pub mod pack;
+pub mod stats;
 mod tensor;
 
 pub use code::{Code, Uniform};
 pub use dtype::DType;
+pub use stats::{Histogram, Moments, Statistics};
 pub use tensor::{Data, Tensor, TensorError};

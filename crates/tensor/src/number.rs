@@ -51,6 +51,9 @@ mod tests {
 
     #[test]
     fn ranges_are_twos_complement_or_from_zero() {
-        assert_eq!([code_range(4, true), code_range(4, false), code_range(1, true)], [[-8, 7], [0, 15], [-1, 0]]);
+        assert_eq!(
+            [code_range(4, true), code_range(4, false), code_range(1, true)],
+            [[-8, 7], [0, 15], [-1, 0]]
+        );
     }
 }

@@ -56,6 +56,9 @@ mod tests {
 
     #[test]
     fn signs_extend() {
-        assert_eq!([sign_extend(15, 4), sign_extend(8, 4), sign_extend(7, 4), sign_extend(2, 2)], [-1, -8, 7, -2]);
+        assert_eq!(
+            [sign_extend(15, 4), sign_extend(8, 4), sign_extend(7, 4), sign_extend(2, 2)],
+            [-1, -8, 7, -2]
+        );
     }
 }

@@ -28,7 +28,14 @@ pub struct Uniform {
 impl Uniform {
     /// One symmetric or affine code for the whole tensor.
     pub fn per_tensor(bits: u8, signed: bool, scale: f32, zero_point: i32) -> Uniform {
-        Uniform { axis: None, bits: vec![bits], signed, scale: vec![scale], zero_point: vec![zero_point], shift: None }
+        Uniform {
+            axis: None,
+            bits: vec![bits],
+            signed,
+            scale: vec![scale],
+            zero_point: vec![zero_point],
+            shift: None,
+        }
     }
 
     /// The per-tensor affine code of unsigned `bits` that covers `[lo, hi]` and real zero.
@@ -99,7 +106,8 @@ impl Uniform {
         self.for_each_run(values, shape, |c, run| {
             let (scale, zero_point, range) = (self.scale[c], self.zero_point[c], self.range(c));
             let shift = self.shift.as_ref().map_or(0.0, |s| s[c]);
-            run.iter_mut().for_each(|x| *x = decode(encode(*x, scale, zero_point, range), scale, zero_point) + shift);
+            run.iter_mut()
+                .for_each(|x| *x = decode(encode(*x, scale, zero_point, range), scale, zero_point) + shift);
         });
     }
 
