@@ -9,6 +9,13 @@
 
 mod support;
 
+pub use int_quant::Rounding;
+pub use pad::PadMode;
+pub use matmul::MatMulShape;
+pub use resize::{Aspect, Coordinates, Interpolation, Nearest, Rescale};
+pub use slice::StridedRange;
+pub use support::element_type::{dtype_number, numbered_dtype};
+pub use support::granularity::Granularity;
 pub use support::window::{Padding, Resolved, Window};
 
 use crate::{Attribute, AttributeError, Attributes, Input, ShapeError, TensorType};
@@ -20,8 +27,8 @@ pub enum Role {
     Activation,
     /// A trained multiplier, with the axis of its output channels.
     Weight {
-        /// Axis of output channels, for a per-channel scale.
-        channel_axis: usize,
+        /// Axis of output channels, for a per-channel scale; from the end if negative ([`crate::shape::axis`]).
+        channel_axis: i64,
     },
     /// A trained addend at accumulator precision.
     Bias,
@@ -138,7 +145,56 @@ macro_rules! ops {
 
 ops! {
     add Add,
+    average_pool AveragePool,
+    batch_normalization BatchNormalization,
+    bipolar_quant BipolarQuant,
+    bit_shift BitShift,
+    bitwise_and BitwiseAnd,
+    bitwise_or BitwiseOr,
+    cast Cast,
+    clip Clip,
+    concat Concat,
+    constant_of_shape ConstantOfShape,
     conv Conv,
+    conv_transpose ConvTranspose,
+    dequantize_linear DequantizeLinear,
+    div Div,
+    dropout Dropout,
+    erf Erf,
+    expand Expand,
     fake_quantize FakeQuantize,
+    flatten Flatten,
+    gather Gather,
+    gelu Gelu,
+    gemm Gemm,
+    global_average_pool GlobalAveragePool,
+    hard_sigmoid HardSigmoid,
+    hard_swish HardSwish,
+    identity Identity,
+    int_quant IntQuant,
+    layer_normalization LayerNormalization,
+    leaky_relu LeakyRelu,
+    lrn Lrn,
+    matmul MatMul,
+    max_pool MaxPool,
+    mul Mul,
+    pad Pad,
+    pow Pow,
+    prelu PRelu,
+    quantize_linear QuantizeLinear,
+    reduce_mean ReduceMean,
     relu Relu,
+    reshape Reshape,
+    resize Resize,
+    shape Shape,
+    sigmoid Sigmoid,
+    slice Slice,
+    softmax Softmax,
+    split Split,
+    sqrt Sqrt,
+    squeeze Squeeze,
+    sub Sub,
+    tanh Tanh,
+    transpose Transpose,
+    unsqueeze Unsqueeze,
 }

@@ -3,6 +3,7 @@
 //! Rules see only known extents: a symbolic batch is bound to a number before inference
 //! ([`crate::passes::specialize`]), which keeps every rule plain arithmetic.
 
+use crate::mismatch;
 use lowbit_tensor::{DType, Tensor};
 
 /// Element type and extents of a value, all known.
@@ -20,9 +21,27 @@ impl TensorType {
         TensorType { dtype, shape: shape.into() }
     }
 
-    /// Number of elements.
+    /// A type whose elements could be held in one buffer; what every rule that computes extents from data returns.
+    ///
+    /// # Errors
+    /// When the byte count does not fit `isize`, the limit of any buffer.
+    pub fn checked(dtype: DType, shape: impl Into<Vec<usize>>) -> Result<TensorType, ShapeError> {
+        let ty = TensorType::new(dtype, shape);
+        if ty.bytes().is_none() {
+            return Err(mismatch!("a {dtype} tensor of shape {:?} is too large to exist", ty.shape));
+        }
+        Ok(ty)
+    }
+
+    /// Bytes in memory, where types narrower than a byte take one; `None` beyond `isize::MAX`.
+    pub fn bytes(&self) -> Option<usize> {
+        let count = self.shape.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
+        count.checked_mul(self.dtype.bits().div_ceil(8)).filter(|&b| isize::try_from(b).is_ok())
+    }
+
+    /// Number of elements, saturating: a file may declare any extents.
     pub fn len(&self) -> usize {
-        self.shape.iter().product()
+        if self.shape.contains(&0) { 0 } else { self.shape.iter().fold(1, |n, &d| n.saturating_mul(d)) }
     }
 
     /// Whether there is no element.
@@ -126,6 +145,13 @@ mod tests {
         assert_eq!(broadcast(&[], &[5]), Ok(vec![5]));
         assert_eq!(broadcast(&[0, 1], &[1, 3]), Ok(vec![0, 3]));
         assert!(broadcast(&[2], &[3]).is_err());
+    }
+
+    #[test]
+    fn types_that_no_buffer_could_hold_are_noticed() {
+        assert_eq!(TensorType::new(DType::I4, [3, 5]).bytes(), Some(15));
+        assert_eq!(TensorType::new(DType::F32, [usize::MAX, 2]).bytes(), None);
+        assert!(TensorType::checked(DType::F64, [1 << 60]).is_err());
     }
 
     #[test]

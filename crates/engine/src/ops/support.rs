@@ -1,8 +1,12 @@
 //! What several plain twins share: types of the inputs, and elementwise maps over any element type.
 
+pub(super) mod index;
+
+pub(super) mod window;
+
 use crate::EvalError;
 use lowbit_graph::{Input, OpSpec, TensorType};
-use lowbit_tensor::{Data, Tensor};
+use lowbit_tensor::{Data, Tensor, TensorError};
 
 /// The inputs as a shape rule takes them.
 pub(super) fn described<'a>(inputs: &[Option<&'a Tensor>]) -> Vec<Option<Input<'a>>> {
@@ -10,8 +14,34 @@ pub(super) fn described<'a>(inputs: &[Option<&'a Tensor>]) -> Vec<Option<Input<'
 }
 
 /// Output types by the operator's own shape rule.
+///
+/// Refuses shapes, of inputs and outputs, that twins could not multiply out or allocate: a file may ask for any padding
+/// or stride. After this, every product of some extents of one of these shapes is safe.
 pub(super) fn infer(op: &impl OpSpec, inputs: &[Option<&Tensor>]) -> Result<Vec<TensorType>, EvalError> {
-    Ok(op.infer(&described(inputs))?)
+    let types = op.infer(&described(inputs))?;
+    let shapes = inputs.iter().flatten().map(|t| t.shape()).chain(types.iter().map(|ty| ty.shape.as_slice()));
+    shapes.into_iter().try_for_each(|shape| count(shape).map(drop))?;
+    Ok(types)
+}
+
+/// Product of `extents`, an axis without cells counting as 1.
+///
+/// # Errors
+/// When f64 elements of that number could not be allocated.
+pub(super) fn count(extents: &[usize]) -> Result<usize, EvalError> {
+    let n = extents.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
+    let n = n.filter(|&n| Vec::<f64>::new().try_reserve_exact(n).is_ok());
+    n.ok_or_else(|| TensorError::TooLarge(extents.to_vec()).into())
+}
+
+/// Refuses a tensor that is not of a float type.
+pub(super) fn float(op: &'static str, x: &Tensor) -> Result<(), EvalError> {
+    if x.dtype().is_float() { Ok(()) } else { Err(EvalError::DType { op, dtype: x.dtype() }) }
+}
+
+/// Extents before, at and after an axis, multiplied out: the element at `(o, a, i)` is `(o · n + a) · inner + i`.
+pub(super) fn around(shape: &[usize], axis: usize) -> [usize; 3] {
+    [shape[..axis].iter().product(), shape[axis], shape[axis + 1..].iter().product()]
 }
 
 /// Input `i`, required.
@@ -21,6 +51,12 @@ pub(super) fn required<'a>(
     name: &'static str,
 ) -> Result<&'a Tensor, EvalError> {
     inputs.get(i).copied().flatten().ok_or(lowbit_graph::ShapeError::MissingInput(i, name).into())
+}
+
+/// Input 0 under the shape that the operator's rule gives it.
+pub(super) fn reshaped(op: &impl OpSpec, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    let shape = infer(op, inputs)?.remove(0).shape;
+    Ok(vec![required(inputs, 0, "data")?.clone().reshape(shape)?])
 }
 
 /// A tensor of type `ty` from f64 elements (floats rounded, integers converted).
@@ -35,9 +71,7 @@ pub(super) fn from_i64(ty: &TensorType, values: Vec<i64>) -> Result<Tensor, Eval
 
 /// Elementwise map of a float tensor.
 pub(super) fn map(op: &'static str, x: &Tensor, f: impl Fn(f64) -> f64) -> Result<Tensor, EvalError> {
-    if !x.dtype().is_float() {
-        return Err(EvalError::DType { op, dtype: x.dtype() });
-    }
+    float(op, x)?;
     from_f64(&TensorType::from(x), x.to_f64().into_iter().map(f).collect())
 }
 

@@ -1,0 +1,28 @@
+//! `Expand`.
+
+use super::support::{broadcast_indices, infer, required};
+use crate::EvalError;
+use lowbit_graph::ops::Expand;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(op: &Expand, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    let ty = infer(op, inputs)?.remove(0);
+    let x = required(inputs, 0, "input")?;
+    let data = x.data().take(broadcast_indices(x.shape(), &ty.shape));
+    Ok(vec![Tensor::new(ty.shape, data)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn extents_of_1_repeat() {
+        let x = Tensor::from_f32([2, 1], vec![1., 2.]);
+        let expand = |shape: &[i64]| {
+            reference(&Expand, &[Some(&x), Some(&Tensor::from_i64s(shape))]).unwrap().remove(0)
+        };
+        assert_eq!(expand(&[3]), Tensor::from_f32([2, 3], vec![1., 1., 1., 2., 2., 2.]));
+        assert_eq!(expand(&[2, 1, 1]), Tensor::from_f32([2, 2, 1], vec![1., 2., 1., 2.]));
+    }
+}

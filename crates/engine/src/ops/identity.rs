@@ -1,0 +1,21 @@
+//! `Identity`.
+
+use super::support::required;
+use crate::EvalError;
+use lowbit_graph::ops::Identity;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(_: &Identity, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    Ok(vec![required(inputs, 0, "input")?.clone()])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_input_comes_back() {
+        let x = Tensor::from_i64s(&[3]);
+        assert_eq!(reference(&Identity, &[Some(&x)]).unwrap(), [x]);
+    }
+}

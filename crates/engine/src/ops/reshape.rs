@@ -1,0 +1,23 @@
+//! `Reshape`.
+
+use super::support::reshaped;
+use crate::EvalError;
+use lowbit_graph::ops::Reshape;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(op: &Reshape, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    reshaped(op, inputs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn zero_keeps_and_minus_one_takes_what_is_left() {
+        let x = Tensor::from_i64s(&[1, 2, 3, 4, 5, 6]).reshape(vec![2, 3]).unwrap();
+        let y = reference(&Reshape::default(), &[Some(&x), Some(&Tensor::from_i64s(&[0, -1, 1]))]).unwrap();
+        assert_eq!(y, [x.clone().reshape(vec![2, 3, 1]).unwrap()]);
+        assert!(reference(&Reshape::default(), &[Some(&x), Some(&Tensor::from_i64s(&[4, -1]))]).is_err());
+    }
+}

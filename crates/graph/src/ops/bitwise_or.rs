@@ -1,0 +1,38 @@
+//! `BitwiseOr`: how packed codes are put together.
+
+use super::*;
+
+/// A | B of integers, with numpy broadcasting.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BitwiseOr;
+
+impl OpSpec for BitwiseOr {
+    const NAME: &'static str = "BitwiseOr";
+
+    fn read(_: &mut Attributes) -> Result<BitwiseOr, AttributeError> {
+        Ok(BitwiseOr)
+    }
+
+    fn infer(&self, inputs: &[Option<Input<'_>>]) -> Result<Vec<TensorType>, ShapeError> {
+        support::binary_of_integers(inputs)
+    }
+
+    fn since(&self) -> u64 {
+        18
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::support::testing::{float, round_trips, typed};
+    use lowbit_tensor::DType;
+
+    #[test]
+    fn integers_broadcast() {
+        round_trips(BitwiseOr);
+        let ty = BitwiseOr.infer(&[typed(DType::I32, &[2, 1]), typed(DType::I32, &[3])]).unwrap();
+        assert_eq!(ty, [TensorType::new(DType::I32, [2, 3])]);
+        assert!(BitwiseOr.infer(&[float(&[1]), float(&[1])]).is_err());
+    }
+}
