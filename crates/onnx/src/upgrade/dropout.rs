@@ -1,0 +1,15 @@
+//! `Dropout`: `ratio` became an input in opset 12.
+
+use super::{Draft, Scope, UpgradeError};
+
+pub(super) fn dropout(draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), UpgradeError> {
+    if scope.opset >= 12 {
+        return Ok(());
+    }
+    if let Some(ratio) = draft.attributes.float("ratio")? {
+        // The ratio may be of any float type, also where the data is not float32.
+        let ratio = scope.scalar(&draft.name, "ratio", ratio, None);
+        draft.set_input(1, Some(ratio));
+    }
+    Ok(())
+}

@@ -1,0 +1,141 @@
+//! Graph to bytes, in canonical form, under the oldest opset that allows what the graph holds.
+//!
+//! Only what is reachable is written: constants that no node reads, and nodes whose results became constants, are
+//! left behind, so that passes need not renumber a graph to shrink its file.
+
+mod versions;
+
+use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto};
+use crate::{attributes, interface, opset, tensor};
+use lowbit_graph::{Graph, Node, Op, ValueId};
+use prost::Message;
+use std::collections::HashSet;
+
+/// How to write.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteOptions {
+    /// Opset to write at least, 13 to 25. The file gets a newer one where the graph needs it.
+    pub least_opset: u64,
+}
+
+impl Default for WriteOptions {
+    fn default() -> WriteOptions {
+        WriteOptions { least_opset: 13 }
+    }
+}
+
+/// A graph that cannot be written.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum WriteError {
+    /// An operator that exists only inside the program.
+    #[error("node `{node}` ({op}) is internal to the program; lower it before writing")]
+    Internal {
+        /// Name of the node.
+        node: String,
+        /// Its operator.
+        op: &'static str,
+    },
+    /// A graph input or output without an element type, which the format requires.
+    #[error("the element type of graph input or output `{0}` is not known")]
+    Untyped(String),
+    /// The opset asked for cannot be written.
+    #[error("opset {found} cannot be written (accepted: 13 to 25)")]
+    Opset {
+        /// What was asked for, or what the graph needs.
+        found: u64,
+    },
+    /// The protobuf format holds no more than 2 GiB.
+    #[error(
+        "the model takes {bytes} bytes; one file holds at most {MAX_BYTES} (2 GiB), and external data is not written yet"
+    )]
+    TooLarge {
+        /// Encoded size.
+        bytes: usize,
+    },
+}
+
+/// Most bytes of a protobuf message.
+const MAX_BYTES: usize = i32::MAX as usize;
+
+/// The graph as an ONNX file. The same graph and options give the same bytes.
+///
+/// Node and value names, symbolic extents and metadata are kept.
+///
+/// # Errors
+/// When the graph holds internal operators, an interface without element types, or more than 2 GiB.
+pub fn write_bytes(graph: &Graph, options: &WriteOptions) -> Result<Vec<u8>, WriteError> {
+    let nodes: Vec<&Node> = graph.nodes.iter().filter(|n| !is_dead(graph, n)).collect();
+    if let Some(node) = nodes.iter().find(|n| matches!(n.op, Op::FakeQuantize(_))) {
+        return Err(WriteError::Internal { node: node.name.clone(), op: node.op.name() });
+    }
+    let constants = read_constants(graph, &nodes);
+    let imports = versions::imports(graph, &nodes, &constants, options.least_opset)?;
+    let model = ModelProto {
+        ir_version: Some(opset::ir_version(imports.default)),
+        opset_import: imports.all().map(|(domain, version)| import(domain, version)).collect(),
+        producer_name: Some("lowbit".into()),
+        producer_version: Some(env!("CARGO_PKG_VERSION").into()),
+        graph: Some(GraphProto {
+            name: Some(if graph.name.is_empty() { "graph".into() } else { graph.name.clone() }),
+            node: nodes.iter().map(|n| node(graph, n)).collect(),
+            initializer: constants
+                .iter()
+                .filter_map(|&id| Some(tensor::write(&graph.value(id).name, graph.constant(id)?)))
+                .collect(),
+            input: graph.inputs.iter().map(|&id| declaration(graph, id)).collect::<Result<_, _>>()?,
+            output: graph.outputs.iter().map(|&id| declaration(graph, id)).collect::<Result<_, _>>()?,
+            ..GraphProto::default()
+        }),
+        metadata_props: graph
+            .metadata
+            .iter()
+            .map(|(k, v)| StringStringEntryProto { key: Some(k.clone()), value: Some(v.clone()) })
+            .collect(),
+        ..ModelProto::default()
+    };
+    match model.encoded_len() {
+        bytes if bytes > MAX_BYTES => Err(WriteError::TooLarge { bytes }),
+        _ => Ok(model.encode_to_vec()),
+    }
+}
+
+/// Whether every result of a node became a constant.
+fn is_dead(graph: &Graph, node: &Node) -> bool {
+    node.outputs.iter().all(|&o| graph.constant(o).is_some())
+}
+
+/// Constants that a node or the caller reads, in the order of the arena.
+fn read_constants(graph: &Graph, nodes: &[&Node]) -> Vec<ValueId> {
+    let read: HashSet<ValueId> =
+        nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs).copied().collect();
+    (0..graph.values.len())
+        .map(ValueId)
+        .filter(|id| read.contains(id) && graph.constant(*id).is_some())
+        .collect()
+}
+
+fn import(domain: &str, version: u64) -> OperatorSetIdProto {
+    OperatorSetIdProto { domain: Some(domain.to_owned()), version: Some(version as i64) }
+}
+
+fn declaration(graph: &Graph, id: ValueId) -> Result<crate::proto::ValueInfoProto, WriteError> {
+    let value = graph.value(id);
+    let dtype = value.dtype.ok_or_else(|| WriteError::Untyped(value.name.clone()))?;
+    Ok(interface::write(value, dtype))
+}
+
+fn node(graph: &Graph, node: &Node) -> NodeProto {
+    let name = |id: ValueId| graph.value(id).name.clone();
+    // Of several outputs one may have become a constant: the node's own copy of it is left out.
+    let output = |&id: &ValueId| if graph.constant(id).is_some() { String::new() } else { name(id) };
+    let domain = node.op.domain();
+    NodeProto {
+        input: node.inputs.iter().map(|i| i.map_or_else(String::new, name)).collect(),
+        output: node.outputs.iter().map(output).collect(),
+        name: Some(node.name.clone()),
+        op_type: Some(node.op.name().to_owned()),
+        domain: (!domain.is_empty()).then(|| domain.to_owned()),
+        attribute: attributes::write(&node.op.write()),
+        ..NodeProto::default()
+    }
+}
