@@ -50,6 +50,19 @@ pub struct Resolved {
     pub output: Vec<usize>,
 }
 
+impl Resolved {
+    /// Cells from the first tap to the last on spatial axis `i`, both included.
+    pub fn span(&self, i: usize) -> usize {
+        self.kernel[i].saturating_sub(1).saturating_mul(self.dilations[i]).saturating_add(1)
+    }
+}
+
+/// `total` cells of padding as (begin, end); an odd cell goes to the end if `upper`.
+pub(in crate::ops) fn split(total: usize, upper: bool) -> (usize, usize) {
+    let lesser = total / 2;
+    if upper { (lesser, total - lesser) } else { (total - lesser, lesser) }
+}
+
 /// A list of sizes that must each lie in `1..=i32::MAX` (0 allowed for pads).
 pub(in crate::ops) fn sizes(
     attributes: &mut Attributes,
@@ -64,7 +77,14 @@ pub(in crate::ops) fn sizes(
     Ok(values.into_iter().map(|v| v as usize).collect())
 }
 
-fn to_ints(values: &[usize]) -> Attribute {
+/// `kernel_shape`, required.
+pub(in crate::ops) fn kernel_shape(attributes: &mut Attributes) -> Result<Vec<usize>, AttributeError> {
+    let kernel = sizes(attributes, "kernel_shape", 1)?;
+    if kernel.is_empty() { Err(AttributeError::Missing("kernel_shape")) } else { Ok(kernel) }
+}
+
+/// The same list, back.
+pub(in crate::ops) fn to_ints(values: &[usize]) -> Attribute {
     Attribute::Ints(values.iter().map(|&v| v as i64).collect())
 }
 
@@ -104,15 +124,11 @@ impl Window {
         }
     }
 
-    /// All numbers for an input of `extents` (spatial axes only) and a window of `kernel` taps.
-    ///
-    /// `ceil` rounds the output extent up (`ceil_mode` of pools), dropping a last window that would start in the
-    /// padding after the end.
+    /// The lists filled with their defaults for a window of `kernel` taps; `output` is left empty.
     ///
     /// # Errors
-    /// When list lengths differ from the number of spatial axes, or the padded input is smaller than the window.
-    pub fn resolve(&self, extents: &[usize], kernel: &[usize], ceil: bool) -> Result<Resolved, ShapeError> {
-        let rank = extents.len();
+    /// When list lengths differ from `rank`, the number of spatial axes.
+    pub(in crate::ops) fn fill(&self, rank: usize, kernel: &[usize]) -> Result<Resolved, ShapeError> {
         let pads = match &self.padding {
             Padding::Explicit(pads) => pads.as_slice(),
             _ => &[],
@@ -128,23 +144,32 @@ impl Window {
             }
         }
         let or = |list: &[usize], i: usize, default| list.get(i).copied().unwrap_or(default);
-        let mut r = Resolved {
+        Ok(Resolved {
             kernel: kernel.to_vec(),
             strides: (0..rank).map(|i| or(&self.strides, i, 1)).collect(),
             dilations: (0..rank).map(|i| or(&self.dilations, i, 1)).collect(),
             begins: (0..rank).map(|i| or(pads, i, 0)).collect(),
             ends: (0..rank).map(|i| or(pads, rank + i, 0)).collect(),
             output: Vec::with_capacity(rank),
-        };
-        for i in 0..rank {
-            let (input, stride) = (extents[i], r.strides[i]);
-            let span = (kernel[i].saturating_sub(1)).saturating_mul(r.dilations[i]).saturating_add(1);
+        })
+    }
+
+    /// All numbers for an input of `extents` (spatial axes only) and a window of `kernel` taps.
+    ///
+    /// `ceil` rounds the output extent up (`ceil_mode` of pools), dropping a last window that would start in the
+    /// padding after the end.
+    ///
+    /// # Errors
+    /// When list lengths differ from the number of spatial axes, or the padded input is smaller than the window.
+    pub fn resolve(&self, extents: &[usize], kernel: &[usize], ceil: bool) -> Result<Resolved, ShapeError> {
+        let mut r = self.fill(extents.len(), kernel)?;
+        for (i, &input) in extents.iter().enumerate() {
+            let stride = r.strides[i];
+            let span = r.span(i);
             if let Padding::SameUpper | Padding::SameLower = self.padding {
                 let output = input.div_ceil(stride);
                 let total = (output.saturating_sub(1).saturating_mul(stride)).saturating_add(span).saturating_sub(input);
-                let lesser = total / 2;
-                let upper = self.padding == Padding::SameUpper;
-                (r.begins[i], r.ends[i]) = if upper { (lesser, total - lesser) } else { (total - lesser, lesser) };
+                (r.begins[i], r.ends[i]) = split(total, self.padding == Padding::SameUpper);
                 r.output.push(output);
                 continue;
             }
@@ -153,7 +178,7 @@ impl Window {
                 return Err(mismatch!("a window spanning {span} does not fit axis {i} of {padded} padded cells"));
             };
             let mut output = if ceil { room.div_ceil(stride) + 1 } else { room / stride + 1 };
-            if ceil && (output - 1) * stride >= input + r.begins[i] {
+            if ceil && (output - 1).saturating_mul(stride) >= input.saturating_add(r.begins[i]) {
                 output -= 1;
             }
             r.output.push(output);
