@@ -24,7 +24,17 @@ import numpy as np
 
 def quantize_ort(model, x, target):
     """Writes the quantized ONNX file."""
+    import onnxruntime
     from onnxruntime import quantization as q
+
+    class OneThread(onnxruntime.SessionOptions):
+        """The calibrator takes no thread count, and its default pool leaves the core we are bound to."""
+
+        def __init__(self):
+            super().__init__()
+            self.intra_op_num_threads = 1
+
+    onnxruntime.SessionOptions = OneThread
 
     class Reader(q.CalibrationDataReader):
         def __init__(self):
@@ -76,7 +86,9 @@ TOOLS = {"ort": (quantize_ort, answers_ort, ".onnx"), "nncf": (quantize_nncf, an
 
 def measure(tool, model, calibration, target, results):
     """Child process: imports, loads, then quantizes under the clock."""
-    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:1])  # one core for every tool alike
+    os.sched_setaffinity(
+        0, sorted(os.sched_getaffinity(0))[:1]
+    )  # one core; inherited by threads made from here on
     __import__({"ort": "onnxruntime.quantization", "nncf": "nncf"}[tool])
     x = np.load(calibration)
     before, wall, cpu = peak_mb(), time.perf_counter(), time.process_time()
