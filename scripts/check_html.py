@@ -23,6 +23,10 @@ SECTIONS = "summary,comparison,harm,widths,layers,activations,float,time,reprodu
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
 VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr"}
 
+# A section holds something from this on, in letters; a drawn shape counts as some.
+ENOUGH = 20
+SHAPE = 3
+
 # Name, Chromium's preferredColorScheme, window.
 VIEWS = [("light", 1, (1280, 2400)), ("dark", 0, (1280, 2400)), ("narrow", 1, (500, 2400))]
 
@@ -42,13 +46,13 @@ class Page(HTMLParser):
         if tag not in VOID:
             self.stack.append((tag, attrs.get("id")))
         if tag in ("rect", "path", "line"):
-            self._note("x" * 3)
+            self._note(SHAPE)
         for name, value in attrs.items():
             value = value or ""
             if name in ("src", "href", "xlink:href", "action") and not re.match(r"#|data:", value):
                 self.outside.append(f"{tag} {name}={value}")
             if name in ("d", "x", "y", "width", "height", "x1", "x2", "y1", "y2") and re.search(
-                "nan|inf|undefined", value, re.I
+                "nan|inf|undefined", value, re.IGNORECASE
             ):
                 self.broken.append(f"{tag} {name}={value[:40]}")
 
@@ -60,12 +64,12 @@ class Page(HTMLParser):
                 return
 
     def handle_data(self, data):
-        self._note(data.strip())
+        self._note(len(data.strip()))
 
-    def _note(self, text):
+    def _note(self, amount):
         for _, name in self.stack:
             if name:
-                self.content[name] = self.content.get(name, 0) + len(text)
+                self.content[name] = self.content.get(name, 0) + amount
 
 
 def browse(chromium, page, scheme, size, *actions):
@@ -103,7 +107,9 @@ def check(chromium, page, required, shots):
     parsed.feed(dom)
     wrong += [f"refers to the outside: {what}" for what in parsed.outside]
     wrong += [f"broken drawing: {what}" for what in parsed.broken]
-    wrong += [f"section {name} is missing or empty" for name in required if parsed.content.get(name, 0) < 20]
+    wrong += [
+        f"section {name} is missing or empty" for name in required if parsed.content.get(name, 0) < ENOUGH
+    ]
 
     with tempfile.TemporaryDirectory() as folder:
         for name, scheme, size in VIEWS:

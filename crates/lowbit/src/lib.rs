@@ -1,1 +1,14 @@
-//! placeholder
+//! Quantizes trained networks to few bits: the facade, the renderings of what was found, and the command line.
+//!
+//! [`facade`] holds the verbs (`quantize`, `evaluate`, `inspect`, `demo`), each taking a plain job and giving a
+//! plain value. [`render`] turns those values into text, JSON, Markdown or an HTML page. [`Progress`] is how long
+//! work says how far it is; [`Inspection`] what is known about a network before anything is done to it.
+
+pub mod facade;
+mod inspection;
+mod progress;
+pub mod render;
+
+pub use inspection::{Inspection, LayerInspection, OpCount};
+pub use lowbit_quantize::report::Report;
+pub use progress::{Progress, Silent};

@@ -1,0 +1,85 @@
+//! The command line: reads arguments, calls the facade, prints and writes. Holds no algorithm.
+//!
+//! Each command is a file with its arguments and a `run`. Exit code 0: done; 1: an input was refused or could not
+//! be read or written; 2: the command line makes no sense.
+
+mod demo;
+mod evaluate;
+mod files;
+mod inspect;
+mod methods;
+mod ops;
+mod print;
+mod progress;
+mod quantize;
+mod report_file;
+mod shared;
+
+use std::process::ExitCode;
+
+use anyhow::{Error, Result};
+use clap::{Parser, Subcommand};
+
+/// Quantizes trained networks (ONNX) to 8 bits and fewer.
+#[derive(Parser)]
+#[command(
+    name = "lowbit",
+    version,
+    disable_help_subcommand = true,
+    before_help = "Example: lowbit quantize model.onnx --data photos/ --recipe w4a4-aciq -o small.onnx"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Demo(demo::Args),
+    Inspect(inspect::Args),
+    Quantize(quantize::Args),
+    Evaluate(evaluate::Args),
+    Methods(methods::Args),
+    Ops(ops::Args),
+}
+
+pub(crate) fn main() -> ExitCode {
+    // Clap prints help, version and usage errors itself, the latter with exit code 2.
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        // Whoever read our output has seen enough (`lowbit ops | head`).
+        Err(error) if print::is_closed_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            print::error(&error);
+            ExitCode::from(if error.is::<Usage>() { 2 } else { 1 })
+        }
+    }
+}
+
+fn run(command: Command) -> Result<()> {
+    match command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
+        Command::Evaluate(args) => evaluate::run(&args),
+        Command::Methods(args) => methods::run(&args),
+        Command::Ops(args) => ops::run(&args),
+    }
+}
+
+/// A command line that makes no sense in a way that clap cannot see.
+#[derive(Debug)]
+struct Usage(String);
+
+impl std::fmt::Display for Usage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Usage {}
+
+/// A [`Usage`] error.
+fn usage(message: String) -> Error {
+    Error::new(Usage(message))
+}

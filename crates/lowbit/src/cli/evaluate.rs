@@ -1,0 +1,62 @@
+//! `lowbit evaluate`: networks side by side.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use lowbit::facade::{self, EvaluateJob};
+use lowbit::{Progress, Report, render};
+
+use super::report_file::ReportFile;
+use super::{files, print, progress::Bars, shared};
+
+/// Compare networks: accuracy, agreement with the first, SQNR, size
+#[derive(clap::Args)]
+#[command(before_help = "Example: lowbit evaluate model.onnx small.onnx --data photos/ --limit 1000")]
+pub(super) struct Args {
+    /// Networks (ONNX); the first is what the others are compared with
+    #[arg(required = true, value_name = "MODEL")]
+    models: Vec<PathBuf>,
+
+    #[command(flatten)]
+    samples: shared::Samples,
+
+    /// Print JSON: an array with one object per network
+    #[arg(long)]
+    json: bool,
+
+    /// Also write the comparison to a file
+    #[arg(long, value_name = "FILE.{html,json,md}")]
+    report: Option<ReportFile>,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    if let Some(report) = &args.report {
+        files::check(report.path())?;
+    }
+    let job = EvaluateJob {
+        models: args.models.clone(),
+        data: args.samples.data.clone(),
+        limit: args.samples.limit,
+        threads: args.samples.threads,
+        preprocess: args.samples.preprocess.clone(),
+        seed: args.samples.seed,
+    };
+    let bars = Bars::new();
+    let scores = facade::evaluate(&job, &bars)?;
+    bars.finish();
+
+    let mut whole: Vec<files::File> = Vec::new();
+    let text =
+        if args.json { render::json::scores(&scores) } else { render::text::scores(&scores, print::style()) };
+    if let Some(file) = &args.report {
+        let mut report = Report::default();
+        report.model.name = scores.first().map_or_else(String::new, |score| score.model.clone());
+        report.job.data = job.data.display().to_string();
+        report.job.version = env!("CARGO_PKG_VERSION").to_owned();
+        report.scores = scores;
+        whole.push((file.path().to_owned(), file.render(&report).into_bytes()));
+    }
+    files::write(&whole)?;
+    print::out(&text)?;
+    if args.json { Ok(()) } else { print::written(&whole) }
+}

@@ -1,0 +1,60 @@
+//! Progress bars with time left, on stderr; quiet when that is no terminal.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use lowbit::Progress;
+
+/// One bar at a time; it vanishes when its stage is done, since the report lists the stages.
+pub(super) struct Bars(Mutex<Option<ProgressBar>>);
+
+impl Bars {
+    pub(super) fn new() -> Bars {
+        Bars(Mutex::new(None))
+    }
+
+    fn replace(&self, bar: Option<ProgressBar>) {
+        // A bar is still a bar if a thread panicked while it held it.
+        let mut current = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(done) = std::mem::replace(&mut *current, bar) {
+            done.finish_and_clear();
+        }
+    }
+}
+
+impl Progress for Bars {
+    fn stage(&self, name: &str, total: Option<u64>) {
+        let template = match total {
+            Some(_) => "{msg:<24} {bar:28} {pos:>6}/{len} {eta:>6} left",
+            None => "{msg:<24} {spinner} {elapsed}",
+        };
+        // The target is hidden when stderr is no terminal, and then nothing is drawn.
+        let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style.progress_chars("━╸ "));
+        }
+        bar.set_message(name.to_owned());
+        if total.is_none() {
+            bar.enable_steady_tick(Duration::from_millis(120));
+        }
+        self.replace(Some(bar));
+    }
+
+    fn advance(&self, steps: u64) {
+        if let Some(bar) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.inc(steps);
+        }
+    }
+
+    fn finish(&self) {
+        self.replace(None);
+    }
+}
+
+impl Drop for Bars {
+    /// An error that ends a stage early leaves a clean line for its message.
+    fn drop(&mut self) {
+        self.finish();
+    }
+}

@@ -1,0 +1,112 @@
+//! `lowbit quantize`: the main job.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+use lowbit::facade::{self, QuantizeJob};
+use lowbit::{Progress, render};
+
+use super::report_file::ReportFile;
+use super::{files, print, progress::Bars, shared, usage};
+
+/// Quantize a network and say what it cost
+#[derive(clap::Args)]
+#[command(
+    before_help = "Example: lowbit quantize model.onnx --data photos/ --recipe w4a4-aciq -o small.onnx --report report.html"
+)]
+pub(super) struct Args {
+    /// Network to quantize (ONNX, float)
+    model: PathBuf,
+
+    /// Where the quantized network goes
+    #[arg(short, long, value_name = "OUT.onnx", required_unless_present = "dry_run")]
+    output: Option<PathBuf>,
+
+    /// Built-in recipe (w8a8, w4a8, w4a4-aciq, …) or a TOML file
+    #[arg(long, value_name = "NAME|FILE", default_value = facade::DEFAULT_RECIPE)]
+    recipe: String,
+
+    /// Built-in target or a TOML file: which edges carry integers, and how wide
+    #[arg(long, value_name = "NAME|FILE", default_value = facade::DEFAULT_TARGET)]
+    target: String,
+
+    /// Form of the written file: packed is small and fast, container loads everywhere, textbook is for NPUs and
+    /// TensorRT, qonnx for FPGA tools
+    #[arg(long, value_enum, default_value_t = Flavour::Packed)]
+    flavour: Flavour,
+
+    /// Also write a report; it then says how much each layer hurts alone, which takes longer
+    #[arg(long, value_name = "FILE.{html,json,md}")]
+    report: Option<ReportFile>,
+
+    /// Labelled samples to score on [default: the calibration samples]
+    #[arg(long, value_name = "DATA")]
+    validation: Option<PathBuf>,
+
+    /// Read, check and plan, but quantize and write nothing
+    #[arg(long)]
+    dry_run: bool,
+
+    #[command(flatten)]
+    samples: shared::Samples,
+}
+
+// Not `///`: clap would print that, and turn `--help` into several pages.
+#[derive(Clone, Copy, ValueEnum)]
+enum Flavour {
+    // Low-bit weights on disk, unpacked when loaded.
+    Packed,
+    // Weights stored as int8, which every runtime takes since opset 13.
+    Container,
+    // INT4/INT2 straight into the operators.
+    Textbook,
+    // `IntQuant` and `BipolarQuant` nodes.
+    Qonnx,
+}
+
+pub(super) fn run(args: &Args) -> Result<()> {
+    let report_path = args.report.as_ref().map(ReportFile::path);
+    // Before an hour of work, not after it.
+    for path in args.output.as_deref().into_iter().chain(report_path) {
+        files::check(path)?;
+        if files::is_same(path, &args.model) {
+            return Err(usage(format!("{} would overwrite the network it is made from", path.display())));
+        }
+    }
+    if let (Some(output), Some(report)) = (&args.output, report_path)
+        && files::is_same(output, report)
+    {
+        return Err(usage(format!("the network and the report cannot both be {}", output.display())));
+    }
+
+    let flavour = args.flavour.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
+    let job = QuantizeJob {
+        model: args.model.clone(),
+        data: args.samples.data.clone(),
+        validation: args.validation.clone(),
+        recipe: args.recipe.clone(),
+        target: args.target.clone(),
+        flavour,
+        seed: args.samples.seed,
+        limit: args.samples.limit,
+        threads: args.samples.threads,
+        preprocess: args.samples.preprocess.clone(),
+        detail: args.report.is_some(),
+        dry_run: args.dry_run,
+    };
+    let bars = Bars::new();
+    let outcome = facade::quantize(&job, &bars)?;
+    bars.finish();
+
+    let mut whole: Vec<files::File> = Vec::new();
+    if let Some(output) = args.output.as_ref().filter(|_| !args.dry_run) {
+        whole.push((output.clone(), outcome.bytes));
+    }
+    if let Some(report) = &args.report {
+        whole.push((report.path().to_owned(), report.render(&outcome.report).into_bytes()));
+    }
+    files::write(&whole)?;
+    print::out(&render::text::report(&outcome.report, print::style()))?;
+    print::written(&whole)
+}

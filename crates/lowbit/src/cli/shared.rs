@@ -1,0 +1,36 @@
+//! Arguments that several commands take, and the help heading they share.
+
+use std::path::PathBuf;
+
+/// Where samples come from and how they are prepared.
+#[derive(clap::Args)]
+pub(super) struct Samples {
+    /// Image folder (class sub-folders), .tar(.gz) of one, .npy, .npz, CIFAR binary or IDX
+    #[arg(long, value_name = "DATA")]
+    pub(super) data: PathBuf,
+
+    /// Preprocessing: a preset (imagenet, cifar10, none, …) or a TOML file [default: chosen from the data]
+    #[arg(long, value_name = "NAME|FILE")]
+    pub(super) preprocess: Option<String>,
+
+    /// Use at most N samples, the first of a seeded shuffle
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(super) limit: Option<usize>,
+
+    /// Worker threads [default: one per core]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub(super) threads: Option<usize>,
+
+    /// Seed of everything random
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) seed: u64,
+}
+
+/// A count that is not zero.
+pub(super) fn positive(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(0) => Err("must be at least 1".to_owned()),
+        Ok(n) => Ok(n),
+        Err(_) => Err("not a whole number".to_owned()),
+    }
+}

@@ -1,0 +1,138 @@
+//! The verbs of the library: a plain job in, a plain value out.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use lowbit_quantize::report::{Report, Score};
+
+use crate::{Inspection, Progress};
+
+/// Recipe used when none is named.
+pub const DEFAULT_RECIPE: &str = "w8a8";
+
+/// Target used when none is named.
+pub const DEFAULT_TARGET: &str = "onnxruntime";
+
+/// What to quantize, and how.
+#[derive(Clone, Debug)]
+pub struct QuantizeJob {
+    /// ONNX file of the float network.
+    pub model: PathBuf,
+    /// Samples to calibrate on.
+    pub data: PathBuf,
+    /// Labelled samples to score on; without them the calibration samples serve.
+    pub validation: Option<PathBuf>,
+    /// Name of a built-in recipe, or a TOML file.
+    pub recipe: String,
+    /// Name of a built-in target, or a TOML file.
+    pub target: String,
+    /// Form of the written file: `packed`, `container`, `textbook` or `qonnx`.
+    pub flavour: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// At most this many calibration samples, the first of a seeded shuffle.
+    pub limit: Option<usize>,
+    /// Worker threads; `None` for one per core.
+    pub threads: Option<usize>,
+    /// Name of a preprocessing preset, or a TOML file; `None` to choose from the data.
+    pub preprocess: Option<String>,
+    /// Whether the report says how much each layer hurts alone (one more pass per layer).
+    pub detail: bool,
+    /// Whether to stop once everything is read and the plan is made: the report has no scores, the bytes are empty.
+    pub dry_run: bool,
+}
+
+/// What `quantize` gives back.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The quantized network as an ONNX file.
+    pub bytes: Vec<u8>,
+    /// What it cost.
+    pub report: Report,
+}
+
+/// What to evaluate.
+#[derive(Clone, Debug)]
+pub struct EvaluateJob {
+    /// ONNX files; the first is what the others are compared with.
+    pub models: Vec<PathBuf>,
+    /// Samples.
+    pub data: PathBuf,
+    /// At most this many samples, the first of a seeded shuffle.
+    pub limit: Option<usize>,
+    /// Worker threads; `None` for one per core.
+    pub threads: Option<usize>,
+    /// Name of a preprocessing preset, or a TOML file; `None` to choose from the data.
+    pub preprocess: Option<String>,
+    /// Seed of the shuffle.
+    pub seed: u64,
+}
+
+/// What `demo` gives back.
+#[derive(Clone, Debug)]
+pub struct DemoOutcome {
+    /// All variants side by side; layers of the last.
+    pub report: Report,
+    /// Name (without folder) and bytes of each ONNX file.
+    pub files: Vec<(String, Vec<u8>)>,
+}
+
+/// A method, as its table entry describes it.
+#[derive(Clone, Copy, Debug)]
+pub struct MethodInfo {
+    /// Name in recipes.
+    pub id: &'static str,
+    /// What it is, such as `calibration`, `closed form` or `search`.
+    pub kind: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Options with their defaults, as TOML; empty if it has none.
+    pub options: &'static str,
+}
+
+/// Quantizes a network.
+///
+/// # Errors
+/// When a file cannot be read or is refused, with the file and the place.
+pub fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
+    refuse(&job.model, progress)
+}
+
+/// Scores networks side by side.
+///
+/// # Errors
+/// When a file cannot be read or is refused, with the file and the place.
+pub fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
+    refuse(job.models.first().map_or(Path::new(""), PathBuf::as_path), progress)
+}
+
+/// Reads a network and says what is in it.
+///
+/// # Errors
+/// When the file cannot be read or is refused, with the place.
+pub fn inspect(model: &Path) -> Result<Inspection> {
+    refuse(model, &crate::Silent)
+}
+
+/// Quantizes the embedded network with several recipes and compares them.
+///
+/// # Errors
+/// When the program was built without its embedded network.
+pub fn demo(progress: &dyn Progress) -> Result<DemoOutcome> {
+    refuse(Path::new("embedded network"), progress)
+}
+
+/// Every method there is.
+pub fn methods() -> &'static [MethodInfo] {
+    &[]
+}
+
+/// Stands where the pipeline will be.
+fn refuse<T>(model: &Path, progress: &dyn Progress) -> Result<T> {
+    use anyhow::Context;
+    progress.stage("read", None);
+    if !model.as_os_str().is_empty() {
+        std::fs::metadata(model).with_context(|| format!("cannot read {}", model.display()))?;
+    }
+    bail!("{}: this build has no pipeline yet", model.display())
+}

@@ -1,0 +1,28 @@
+//! Values as JSON: field names are those of the data, so a reader of the documentation knows the file.
+
+use lowbit_quantize::report::{Report, Score};
+use serde::Serialize;
+
+use crate::Inspection;
+
+/// A whole report, one object.
+pub fn report(report: &Report) -> String {
+    pretty(report)
+}
+
+/// One object per network, in the order given; percentages in percent, `null` for what is not known.
+pub fn scores(scores: &[Score]) -> String {
+    pretty(&scores)
+}
+
+/// A network that nothing was done to yet, one object.
+pub fn inspection(inspection: &Inspection) -> String {
+    pretty(inspection)
+}
+
+/// Not a number becomes `null`; nothing else in these types can fail to be JSON.
+fn pretty(value: &impl Serialize) -> String {
+    let mut text = serde_json::to_string_pretty(value).unwrap_or_default();
+    text.push('\n');
+    text
+}

@@ -1,0 +1,132 @@
+//! The tables that text and Markdown share: which columns there are is decided once, here.
+
+use lowbit_quantize::report::{Layer, Report, Score};
+
+use super::table::Align::{Left, Right};
+use super::table::Table;
+use super::units;
+use crate::Inspection;
+
+/// Variants side by side.
+pub(super) fn scores(scores: &[Score]) -> Table {
+    let mut table = Table::new(&[
+        ("network", Left),
+        ("bits", Left),
+        ("top-1", Right),
+        ("top-5", Right),
+        ("agreement", Right),
+        ("SQNR", Right),
+        ("size", Right),
+        ("smaller", Right),
+    ]);
+    let first = scores.first().map_or(0, |score| score.size_bytes);
+    for (i, score) in scores.iter().enumerate() {
+        table.push(vec![
+            score.model.clone(),
+            score.bits.clone(),
+            units::percent(score.top1),
+            units::percent(score.top5),
+            if i == 0 { String::new() } else { units::percent(score.agreement) },
+            if i == 0 { String::new() } else { units::decibel(score.sqnr_db) },
+            units::bytes(score.size_bytes),
+            if i == 0 { String::new() } else { units::ratio(first, score.size_bytes) },
+        ]);
+    }
+    table.without_blank_columns()
+}
+
+/// One row per quantized layer.
+pub(super) fn layers(report: &Report) -> Table {
+    let mut table = Table::new(&[
+        ("layer", Left),
+        ("operators", Left),
+        ("output", Right),
+        ("MACs", Right),
+        ("w bits", Right),
+        ("w SQNR", Right),
+        ("w bytes", Right),
+        ("a bits", Right),
+        ("clip", Right),
+        ("clipped", Right),
+        ("a SQNR", Right),
+        ("alone", Right),
+    ]);
+    for layer in &report.layers {
+        let weight = layer.weight.as_ref();
+        let activation = layer.activation.as_ref();
+        table.push(vec![
+            layer.name.clone(),
+            layer.op.clone(),
+            units::shape(&layer.output_shape),
+            units::count(layer.macs),
+            weight.map_or(String::new(), |w| units::bits(w.bits)),
+            weight.map_or(String::new(), |w| units::decibel(w.sqnr_db)),
+            weight.map_or(String::new(), |w| units::bytes(w.bytes)),
+            activation.map_or(String::new(), |a| a.bits.to_string()),
+            clip(layer),
+            activation.map_or(String::new(), |a| units::share(a.clipped_percent)),
+            activation.map_or(String::new(), |a| units::decibel(a.sqnr_db)),
+            layer.alone_sqnr_db.map_or(String::new(), units::decibel),
+        ]);
+    }
+    table.without_blank_columns()
+}
+
+fn clip(layer: &Layer) -> String {
+    layer
+        .activation
+        .as_ref()
+        .map_or(String::new(), |a| format!("{} … {}", units::real(a.clip_lo), units::real(a.clip_hi)))
+}
+
+/// What stayed in float.
+pub(super) fn kept_float(report: &Report) -> Table {
+    let mut table = Table::new(&[("node", Left), ("operator", Left), ("why it stays float", Left)]);
+    for kept in &report.kept_float {
+        table.push(vec![kept.node.clone(), kept.op.clone(), kept.reason.clone()]);
+    }
+    table
+}
+
+/// Stages and their wall time.
+pub(super) fn stages(report: &Report) -> Table {
+    let mut table = Table::new(&[("stage", Left), ("time", Right)]);
+    for stage in &report.stages {
+        table.push(vec![stage.name.clone(), units::seconds(stage.seconds)]);
+    }
+    table
+}
+
+/// Layers of a network that nothing was done to yet.
+pub(super) fn inspected_layers(inspection: &Inspection) -> Table {
+    let mut table = Table::new(&[
+        ("layer", Left),
+        ("operators", Left),
+        ("output", Right),
+        ("parameters", Right),
+        ("MACs", Right),
+        ("can be quantized", Left),
+        ("stays float because", Left),
+    ]);
+    for layer in &inspection.layers {
+        table.push(vec![
+            layer.name.clone(),
+            layer.op.clone(),
+            units::shape(&layer.output_shape),
+            units::count(layer.parameters),
+            units::count(layer.macs),
+            layer.sites.clone(),
+            layer.kept_float.clone().unwrap_or_default(),
+        ]);
+    }
+    table.without_blank_columns()
+}
+
+/// How often each operator occurs.
+pub(super) fn ops(inspection: &Inspection) -> Table {
+    let mut table = Table::new(&[("operator", Left), ("nodes", Right)]);
+    for op in &inspection.ops {
+        table.push(vec![op.op.clone(), op.count.to_string()]);
+    }
+    table
+}
