@@ -30,3 +30,26 @@ pub(crate) fn check(graph: &Graph) -> Result<(), ReadProblem> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{ints, model, node, read};
+    use lowbit_tensor::Tensor;
+
+    fn check(op: &str, value: f32) -> Result<(), String> {
+        let operand = Tensor::from_f32([3, 3, 1, 1], [[0.0; 8].as_slice(), &[value]].concat());
+        let attributes: &[_] = if op == "Conv" { &[("kernel_shape", ints(&[1, 1]))] } else { &[] };
+        let graph = read(&model(13, vec![node(op, "x w", "y", attributes)], &[("w", operand)])).unwrap();
+        check_finite(&graph).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn weights_are_numbers_and_masks_may_be_infinite() {
+        assert_eq!(check("Conv", f32::NAN).unwrap_err(), "constant `w`: element 8 is NaN");
+        assert_eq!(check("Conv", f32::INFINITY).unwrap_err(), "constant `w`: element 8 is inf");
+        assert!(check("Add", f32::NAN).is_err());
+        assert_eq!(check("Add", f32::NEG_INFINITY), Ok(()));
+        assert_eq!(check("Conv", 1.0), Ok(()));
+    }
+}

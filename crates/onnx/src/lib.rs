@@ -14,6 +14,8 @@ mod opset;
 mod proto;
 mod read;
 mod tensor;
+#[cfg(test)]
+mod testing;
 mod upgrade;
 mod write;
 

@@ -57,3 +57,35 @@ pub(crate) fn upgrade(draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), Up
     (draft.domain, draft.op) = (domain.to_owned(), op.to_owned());
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{model, node, ops, read};
+    use lowbit_graph::Attribute;
+    use lowbit_tensor::Tensor;
+
+    #[test]
+    fn equivalents_from_other_domains_get_their_standard_names() {
+        let quant = [("signed", Attribute::Int(1)), ("narrow", Attribute::Int(0))];
+        let table = [
+            ("com.microsoft", "Gelu", "x", &[][..], "", "Gelu"),
+            ("com.microsoft", "QuantizeLinear", "x s", &[][..], "", "QuantizeLinear"),
+            ("onnx.brevitas", "Quant", "x s s s", &quant[..], "qonnx.custom_op.general", "IntQuant"),
+            (
+                "qonnx.custom_op.general",
+                "IntQuant",
+                "x s s s",
+                &quant[..],
+                "qonnx.custom_op.general",
+                "IntQuant",
+            ),
+            ("ai.onnx", "Relu", "x", &[][..], "", "Relu"),
+        ];
+        for (domain, op, inputs, attributes, to_domain, to) in table {
+            let mut foreign = node(op, inputs, "y", attributes);
+            foreign.domain = Some(domain.into());
+            let graph = read(&model(20, vec![foreign], &[("s", Tensor::scalar(4.0))])).unwrap();
+            assert_eq!((ops(&graph), graph.nodes[0].op.domain()), (vec![to], to_domain), "{domain} {op}");
+        }
+    }
+}

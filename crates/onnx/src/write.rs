@@ -139,3 +139,66 @@ fn node(graph: &Graph, node: &Node) -> NodeProto {
         ..NodeProto::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::read_bytes;
+    use crate::testing::{model, node, read};
+    use lowbit_graph::{Dim, Graph};
+    use lowbit_tensor::{DType, Data, Tensor, Uniform};
+    use std::sync::Arc;
+
+    /// y = op(constant) over nodes that exist in every opset, with `edit` applied before writing.
+    fn version_of(constant: Data, ops: &[&str]) -> (i64, i64) {
+        let constant = Tensor::new(vec![constant.len()], constant).unwrap();
+        let mut last = "c".to_owned();
+        let mut nodes = Vec::new();
+        for (i, op) in ops.iter().enumerate() {
+            let output = if i + 1 == ops.len() { "y".to_owned() } else { format!("v{i}") };
+            let inputs = if op.ends_with("Linear") { format!("{last} s") } else { last };
+            nodes.push(node(op, &inputs, &output, &[]));
+            last = output;
+        }
+        let graph = read(&model(25, nodes, &[("c", constant), ("s", Tensor::scalar(1.0))])).unwrap();
+        let model = ModelProto::decode(&write_bytes(&graph, &WriteOptions::default()).unwrap()[..]).unwrap();
+        (model.opset_import[0].version.unwrap(), model.ir_version.unwrap())
+    }
+
+    #[test]
+    fn the_oldest_versions_that_allow_the_graph_are_imported() {
+        assert_eq!(version_of(Data::F32(vec![0.5]), &["Relu"]), (13, 8));
+        assert_eq!(version_of(Data::I8(vec![1]), &["Relu"]), (14, 8));
+        assert_eq!(version_of(Data::F32(vec![0.5]), &["Gelu"]), (20, 9));
+        assert_eq!(version_of(Data::I8(vec![1]), &["DequantizeLinear"]), (13, 8));
+        assert_eq!(version_of(Data::I16(vec![1]), &["DequantizeLinear"]), (21, 10));
+        assert_eq!(version_of(Data::I4(vec![1]), &["DequantizeLinear"]), (21, 10));
+        assert_eq!(version_of(Data::U2(vec![1]), &["DequantizeLinear", "Relu"]), (25, 13));
+    }
+
+    #[test]
+    fn what_nothing_reads_is_left_behind() {
+        let nodes = vec![node("Relu", "c", "r", &[]), node("Add", "x r", "y", &[])];
+        let mut graph =
+            read(&model(13, nodes, &[("c", Tensor::scalar(1.0)), ("unused", Tensor::scalar(2.0))])).unwrap();
+        let folded = graph.find("r").unwrap();
+        graph.set_constant(folded, Arc::new(Tensor::scalar(1.0)));
+        let again = read_bytes(&write_bytes(&graph, &WriteOptions::default()).unwrap(), None).unwrap();
+        let names: Vec<&str> = again.values.iter().map(|v| v.name.as_str()).collect();
+        assert_eq!((again.nodes.len(), names), (1, vec!["r", "x", "y"]));
+    }
+
+    #[test]
+    fn what_has_no_place_in_a_file_is_refused() {
+        let mut graph = Graph::default();
+        let x = graph.add_input("x", DType::F32, vec![Dim::Symbol("N".into())]);
+        let code = Uniform::per_tensor(4, true, 0.5, 0);
+        let y = graph.add_node("round", lowbit_graph::ops::FakeQuantize { code }, &[x]);
+        graph.outputs.push(y);
+        let write = |g: &Graph, least_opset| write_bytes(g, &WriteOptions { least_opset });
+        assert!(matches!(write(&graph, 13), Err(WriteError::Internal { node, .. }) if node == "round"));
+        graph.nodes.clear();
+        assert_eq!(write(&graph, 13), Err(WriteError::Untyped("round".into())));
+        assert_eq!(write(&graph, 26), Err(WriteError::Opset { found: 26 }));
+    }
+}

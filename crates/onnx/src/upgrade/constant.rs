@@ -28,3 +28,37 @@ pub(crate) fn value(mut attributes: Attributes) -> Result<Arc<Tensor>, UpgradeEr
         (Some(_), false) => Err("several attributes hold a value".to_owned().into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowbit_graph::Attribute;
+
+    fn of(name: &str, attribute: Attribute) -> Result<Arc<Tensor>, String> {
+        value(Attributes::new().with(name, attribute)).map_err(|e| match e {
+            UpgradeError::Attribute(e) => e.to_string(),
+            UpgradeError::Other(e) => e,
+        })
+    }
+
+    #[test]
+    fn every_numeric_form_is_a_value() {
+        let scalar = of("value_int", Attribute::Int(3)).unwrap();
+        assert_eq!((scalar.shape(), scalar.data()), (&[][..], &Data::I64(vec![3])));
+        assert_eq!(
+            of("value_floats", Attribute::Floats(vec![1.0, 2.0])).unwrap().as_f32(),
+            Some(&[1.0, 2.0][..])
+        );
+        assert_eq!(of("value_ints", Attribute::Ints(vec![])).unwrap().shape(), [0]);
+    }
+
+    #[test]
+    fn anything_else_is_refused() {
+        assert!(of("value_string", Attribute::Text("a".into())).unwrap_err().contains("strings"));
+        assert!(of("typo", Attribute::Int(1)).unwrap_err().contains("unknown attribute"));
+        assert!(value(Attributes::new()).is_err());
+        let both =
+            Attributes::new().with("value_int", Attribute::Int(1)).with("value_float", Attribute::Float(1.0));
+        assert!(value(both).is_err());
+    }
+}

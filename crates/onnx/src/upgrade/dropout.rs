@@ -13,3 +13,15 @@ pub(super) fn dropout(draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), Up
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{constant, upgraded};
+    use lowbit_graph::Attribute;
+
+    #[test]
+    fn the_ratio_becomes_an_input() {
+        let graph = upgraded(7, "Dropout", &[("ratio", Attribute::Float(0.25))]).unwrap();
+        assert_eq!(constant(&graph, 1), Some(vec![0.25]));
+    }
+}

@@ -52,3 +52,33 @@ pub(super) fn drop_outputs(draft: &mut Draft, scope: &Scope<'_>) -> Result<(), U
     draft.outputs.truncate(1);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{ints, model, node, ops, read, upgraded};
+    use lowbit_graph::Attribute;
+
+    #[test]
+    fn only_what_says_nothing_is_left_out() {
+        assert!(upgraded(7, "Relu", &[("consumed_inputs", ints(&[0]))]).is_ok());
+        assert!(upgraded(7, "Relu", &[("alpha", Attribute::Float(0.1))]).is_err());
+        let norm = |spatial| upgraded(7, "BatchNormalization", &[("spatial", Attribute::Int(spatial))]);
+        assert!(norm(1).is_ok() && norm(0).unwrap_err().contains("`spatial`"));
+    }
+
+    #[test]
+    fn outputs_that_nothing_computes_may_be_there_but_not_be_read() {
+        let kernel = [("kernel_shape", ints(&[2, 2]))];
+        let unread = model(12, vec![node("MaxPool", "x", "y indices", &kernel)], &[]);
+        assert_eq!(read(&unread).unwrap().nodes[0].outputs.len(), 1);
+        let pool = node("MaxPool", "x", "values indices", &kernel);
+        let error =
+            read(&model(12, vec![pool, node("Identity", "indices", "y", &[])], &[])).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            "node `my MaxPool` (MaxPool): output 1 (`Indices`) is read, which is not supported"
+        );
+        let dropout = read(&model(13, vec![node("Dropout", "x", "y mask", &[])], &[])).unwrap();
+        assert_eq!((ops(&dropout), dropout.nodes[0].outputs.len()), (vec!["Dropout"], 2));
+    }
+}

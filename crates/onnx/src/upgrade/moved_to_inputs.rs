@@ -47,3 +47,57 @@ pub(super) fn split(draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), Upgr
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{constant, ints, model, node, ops, read, upgraded};
+    use lowbit_graph::{Attribute, Op};
+
+    #[test]
+    fn lists_become_inputs_before_the_opset_that_moved_them() {
+        for (op, last_old, attribute) in
+            [("Squeeze", 12, "axes"), ("Unsqueeze", 12, "axes"), ("ReduceMean", 17, "axes")]
+        {
+            let graph = upgraded(last_old, op, &[(attribute, ints(&[1]))]).unwrap();
+            assert_eq!(constant(&graph, 1), Some(vec![1.0]), "{op}");
+            let error = upgraded(last_old + 1, op, &[(attribute, ints(&[1]))]).unwrap_err();
+            assert!(
+                error.contains(&format!("node `my {op}` ({op}): unknown attribute(s) `axes`")),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn absent_lists_stay_absent() {
+        assert_eq!(upgraded(7, "Squeeze", &[]).unwrap().nodes[0].inputs.len(), 1);
+        let graph = upgraded(9, "Slice", &[("starts", ints(&[1])), ("ends", ints(&[2]))]).unwrap();
+        assert_eq!(
+            (constant(&graph, 1), constant(&graph, 2), constant(&graph, 3)),
+            (Some(vec![1.0]), Some(vec![2.0]), None)
+        );
+    }
+
+    #[test]
+    fn pad_keeps_its_value() {
+        let graph =
+            upgraded(7, "Pad", &[("pads", ints(&[1; 8])), ("value", Attribute::Float(-1.5))]).unwrap();
+        assert_eq!((constant(&graph, 1), constant(&graph, 2)), (Some(vec![1.0; 8]), Some(vec![-1.5])));
+    }
+
+    #[test]
+    fn split_says_how_many_parts_only_where_nothing_else_does() {
+        let split =
+            |opset, attributes: &[_]| read(&model(opset, vec![node("Split", "x", "y z", attributes)], &[]));
+        let parts = |graph: &lowbit_graph::Graph| match &graph.nodes[0].op {
+            Op::Split(split) => split.num_outputs,
+            other => panic!("{other:?}"),
+        };
+        let equal = split(7, &[("axis", Attribute::Int(3))]).unwrap();
+        assert_eq!((ops(&equal), parts(&equal)), (vec!["Split"], Some(2)));
+        let sized = split(11, &[("split", ints(&[1, 4])), ("axis", Attribute::Int(3))]).unwrap();
+        assert_eq!((constant(&sized, 1), parts(&sized)), (Some(vec![1.0, 4.0]), None));
+        let error = split(18, &[("num_outputs", Attribute::Int(3))]).unwrap_err().to_string();
+        assert!(error.contains("`num_outputs` is 3, the node has 2 outputs"), "{error}");
+    }
+}

@@ -64,3 +64,48 @@ fn rounding(scales: Option<&std::sync::Arc<Tensor>>) -> Result<&'static str, Upg
         _ => Ok("floor"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{constant, model, node, ops, read, text, upgraded};
+    use lowbit_graph::{Attribute, Graph};
+    use lowbit_tensor::Tensor;
+
+    fn old(scales: [f32; 4]) -> Result<Graph, String> {
+        let scales = Tensor::from_f32([4], scales.to_vec());
+        read(&model(10, vec![node("Resize", "x s", "y", &[])], &[("s", scales)])).map_err(|e| e.to_string())
+    }
+
+    fn said(graph: &Graph, attribute: &str) -> Option<Attribute> {
+        graph.nodes[0].op.write().get(attribute).cloned()
+    }
+
+    #[test]
+    fn upsample_is_a_resize_by_plain_quotients() {
+        let graph =
+            upgraded(7, "Upsample", &[("scales", Attribute::Floats(vec![1.0, 1.0, 2.0, 2.0]))]).unwrap();
+        assert_eq!(
+            (ops(&graph), constant(&graph, 1), constant(&graph, 2)),
+            (vec!["Resize"], None, Some(vec![1.0, 1.0, 2.0, 2.0]))
+        );
+        assert_eq!(said(&graph, "coordinate_transformation_mode"), Some(text("asymmetric")));
+        assert_eq!(said(&graph, "nearest_mode"), Some(text("floor")));
+    }
+
+    #[test]
+    fn opset_10_rounds_down_when_it_enlarges_and_up_when_it_shrinks() {
+        assert_eq!(said(&old([1.0, 1.0, 2.0, 1.5]).unwrap(), "nearest_mode"), Some(text("floor")));
+        assert_eq!(said(&old([1.0, 1.0, 0.6, 0.5]).unwrap(), "nearest_mode"), Some(text("ceil")));
+        assert_eq!(said(&old([1.0, 1.0, 2.0, 0.5]).unwrap(), "nearest_mode"), Some(text("floor")));
+        assert!(old([1.0, 1.0, 2.0, 0.6]).unwrap_err().contains("shrink one axis and enlarge another"));
+    }
+
+    #[test]
+    fn empty_tensors_stand_for_absent_inputs() {
+        let (none, sizes) = (Tensor::from_f32([0], vec![]), Tensor::from_i64s(&[2, 3, 8, 8]));
+        let resize = vec![node("Resize", "x r r s", "y", &[])];
+        let graph = read(&model(11, resize, &[("r", none), ("s", sizes)])).unwrap();
+        let inputs: Vec<bool> = graph.nodes[0].inputs.iter().map(Option::is_some).collect();
+        assert_eq!(inputs, [true, false, false, true]);
+    }
+}

@@ -36,3 +36,33 @@ pub(super) fn softmax(draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), Up
     scope.before.push(inner);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::testing::{model, node, ops, read, upgraded};
+    use lowbit_graph::{Attribute, Op};
+
+    #[test]
+    fn the_last_axis_means_the_same_in_every_opset() {
+        for axis in [3, -1] {
+            let graph = upgraded(11, "Softmax", &[("axis", Attribute::Int(axis))]).unwrap();
+            let [Op::Softmax(softmax)] = graph.nodes.iter().map(|n| &n.op).collect::<Vec<_>>()[..] else {
+                panic!()
+            };
+            assert_eq!(softmax.axis, -1);
+        }
+        let after_gemm =
+            vec![node("Flatten", "x", "f", &[]), node("Relu", "f", "r", &[]), node("Softmax", "r", "y", &[])];
+        assert_eq!(ops(&read(&model(11, after_gemm, &[])).unwrap()), ["Flatten", "Relu", "Softmax"]);
+    }
+
+    #[test]
+    fn another_axis_is_flattened_and_restored() {
+        let graph = upgraded(12, "Softmax", &[]).unwrap();
+        assert_eq!(ops(&graph), ["Flatten", "Shape", "Softmax", "Reshape"]);
+        let names: Vec<&str> = graph.nodes.iter().map(|n| n.name.as_str()).collect();
+        assert_eq!(names, ["my Softmax.flatten", "my Softmax.shape", "my Softmax", "my Softmax.reshape"]);
+        assert_eq!(graph.value(graph.nodes[3].outputs[0]).name, "y");
+        assert_eq!(ops(&upgraded(13, "Softmax", &[("axis", Attribute::Int(1))]).unwrap()), ["Softmax"]);
+    }
+}
