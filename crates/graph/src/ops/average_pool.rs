@@ -46,7 +46,9 @@ impl OpSpec for AveragePool {
     fn write(&self) -> Attributes {
         let mut attributes = Attributes::new().with("kernel_shape", to_ints(&self.kernel));
         self.window.write(&mut attributes);
-        for (name, _) in [("ceil_mode", self.ceil), ("count_include_pad", self.count_include_pad)].iter().filter(|f| f.1) {
+        for (name, _) in
+            [("ceil_mode", self.ceil), ("count_include_pad", self.count_include_pad)].iter().filter(|f| f.1)
+        {
             attributes.set(name, Attribute::Int(1));
         }
         attributes

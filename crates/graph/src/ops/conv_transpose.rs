@@ -143,7 +143,8 @@ mod tests {
 
     #[test]
     fn strides_enlarge_and_pads_crop() {
-        let op: ConvTranspose = read(with(&[("strides", &[2, 2]), ("pads", &[1, 0, 1, 1]), ("output_padding", &[1, 0])]));
+        let op: ConvTranspose =
+            read(with(&[("strides", &[2, 2]), ("pads", &[1, 0, 1, 1]), ("output_padding", &[1, 0])]));
         assert_eq!(infer(&op, &[&[1, 4, 5, 5], &[4, 3, 3, 3], &[3]]), Ok(vec![1, 3, 10, 10]));
         assert_eq!(op.macs(&[float(&[1, 4, 5, 5]), float(&[4, 3, 3, 3])], &[]), 4 * 25 * 27);
     }

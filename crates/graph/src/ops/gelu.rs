@@ -16,9 +16,11 @@ impl OpSpec for Gelu {
         match attributes.text("approximate")?.as_deref() {
             None | Some("none") => Ok(Gelu { tanh: false }),
             Some("tanh") => Ok(Gelu { tanh: true }),
-            Some(other) => {
-                Err(AttributeError::Value { name: "approximate", found: other.into(), accepted: "none, tanh" })
-            }
+            Some(other) => Err(AttributeError::Value {
+                name: "approximate",
+                found: other.into(),
+                accepted: "none, tanh",
+            }),
         }
     }
 

@@ -100,7 +100,10 @@ mod tests {
         let op: Gemm = read(Attributes::new().with("transB", Attribute::Int(1)));
         assert_eq!(op, Gemm { trans_b: true, ..Gemm::default() });
         assert_eq!(infer(&op, &[&[2, 8], &[5, 8], &[5]]), Ok(vec![2, 5]));
-        assert_eq!((op.role(1), Gemm::default().role(1)), (Role::Weight { channel_axis: 0 }, Role::Weight { channel_axis: 1 }));
+        assert_eq!(
+            (op.role(1), Gemm::default().role(1)),
+            (Role::Weight { channel_axis: 0 }, Role::Weight { channel_axis: 1 })
+        );
         assert_eq!(op.macs(&[float(&[2, 8]), float(&[5, 8])], &[]), 80);
     }
 

@@ -23,7 +23,11 @@ impl OpSpec for LayerNormalization {
         match attributes.int("stash_type")? {
             None | Some(1) => {}
             Some(other) => {
-                return Err(AttributeError::Value { name: "stash_type", found: other.to_string(), accepted: "1" });
+                return Err(AttributeError::Value {
+                    name: "stash_type",
+                    found: other.to_string(),
+                    accepted: "1",
+                });
             }
         }
         Ok(LayerNormalization {

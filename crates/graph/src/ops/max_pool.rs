@@ -60,7 +60,7 @@ impl OpSpec for MaxPool {
     }
 
     fn since(&self) -> u64 {
-        // 8-bit integers would need 12; the type is not known here, and a float network never asks.
+        // 8-bit integers would need 12; the type is not known here, and networks at rest hold floats.
         if self.ceil || !self.window.dilations.is_empty() { 10 } else { 7 }
     }
 }

@@ -70,7 +70,8 @@ mod tests {
         let axes = Tensor::from_i64s(&[-1, 2]);
         let keep: ReduceMean = read(Attributes::new());
         let drop: ReduceMean = read(Attributes::new().with("keepdims", Attribute::Int(0)));
-        let shape = |op: &ReduceMean| op.infer(&[float(&[2, 3, 4, 5]), known(&axes)]).unwrap().remove(0).shape;
+        let shape =
+            |op: &ReduceMean| op.infer(&[float(&[2, 3, 4, 5]), known(&axes)]).unwrap().remove(0).shape;
         assert_eq!((shape(&keep), shape(&drop)), (vec![2, 3, 1, 1], vec![2, 3]));
         assert!(keep.infer(&[float(&[2, 3]), known(&axes)]).is_err(), "axis 2 of rank 2");
         assert!(keep.infer(&[float(&[2, 3]), float(&[1])]).is_err(), "axes are not constant");

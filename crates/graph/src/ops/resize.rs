@@ -2,6 +2,7 @@
 //!
 //! Cubic interpolation, antialiasing and cropping (`tf_crop_and_resize`) are refused.
 
+use super::support::words::{Words, meaning, word};
 use super::*;
 use crate::mismatch;
 use crate::shape::{Inputs, axis};
@@ -77,9 +78,6 @@ pub struct Rescale {
     pub scale: f32,
 }
 
-/// The words of an attribute and what they mean, first the default.
-type Words<T> = [(&'static str, T)];
-
 const NEAREST: &Words<Nearest> = &[
     ("round_prefer_floor", Nearest::PreferFloor),
     ("round_prefer_ceil", Nearest::PreferCeil),
@@ -95,21 +93,6 @@ const COORDINATES: &Words<Coordinates> = &[
 ];
 const ASPECTS: &Words<Aspect> =
     &[("stretch", Aspect::Stretch), ("not_larger", Aspect::NotLarger), ("not_smaller", Aspect::NotSmaller)];
-
-fn meaning<T: Copy>(
-    words: &Words<T>,
-    name: &'static str,
-    found: Option<&str>,
-    accepted: &'static str,
-) -> Result<T, AttributeError> {
-    let Some(found) = found else { return Ok(words[0].1) };
-    let refused = || AttributeError::Value { name, found: found.to_owned(), accepted };
-    words.iter().find(|w| w.0 == found).map(|w| w.1).ok_or_else(refused)
-}
-
-fn word<T: PartialEq>(words: &Words<T>, value: &T) -> Attribute {
-    Attribute::Text(words.iter().find(|w| w.1 == *value).map_or(words[0].0, |w| w.0).to_owned())
-}
 
 impl Resize {
     /// What happens to each axis of the input.
@@ -129,7 +112,8 @@ impl Resize {
             (Some(scales), None) => {
                 let scales = scales.value.ok_or(ShapeError::NotConstant(2, "scales"))?.to_f32();
                 // Sizes in f32, as the runtimes compute them: 3 · 1.6666666 is 5, not 4.99….
-                let size = |(&a, &scale): (&usize, &f32)| Rescale { output: (x[a] as f32 * scale) as usize, scale };
+                let size =
+                    |(&a, &scale): (&usize, &f32)| Rescale { output: (x[a] as f32 * scale) as usize, scale };
                 per_axis("scales", &axes, &scales)?.map(size).collect()
             }
             (None, Some(_)) => {
@@ -138,7 +122,8 @@ impl Resize {
                     return Err(mismatch!("sizes must not be negative, found {size}"));
                 }
                 let sizes: Vec<usize> = sizes.into_iter().map(|s| s as usize).collect();
-                let ratio = |(&a, &output): (&usize, &usize)| Rescale { output, scale: output as f32 / x[a] as f32 };
+                let ratio =
+                    |(&a, &output): (&usize, &usize)| Rescale { output, scale: output as f32 / x[a] as f32 };
                 self.keep_aspect(per_axis("sizes", &axes, &sizes)?.map(ratio).collect(), &axes, x)
             }
             _ => return Err(mismatch!("exactly one of the inputs `scales` and `sizes` must be given")),
@@ -193,12 +178,17 @@ impl OpSpec for Resize {
             }
         }
         let accepted = "round_prefer_floor, round_prefer_ceil, floor, ceil";
-        let nearest = meaning(NEAREST, "nearest_mode", attributes.text("nearest_mode")?.as_deref(), accepted)?;
+        let nearest =
+            meaning(NEAREST, "nearest_mode", attributes.text("nearest_mode")?.as_deref(), accepted)?;
         let interpolation = match attributes.text("mode")?.as_deref() {
             None | Some("nearest") => Interpolation::Nearest(nearest),
             Some("linear") => Interpolation::Linear,
             Some(other) => {
-                return Err(AttributeError::Value { name: "mode", found: other.into(), accepted: "nearest, linear" });
+                return Err(AttributeError::Value {
+                    name: "mode",
+                    found: other.into(),
+                    accepted: "nearest, linear",
+                });
             }
         };
         let name = "coordinate_transformation_mode";
@@ -208,12 +198,14 @@ impl OpSpec for Resize {
                 (Interpolation::Nearest(Nearest::PreferCeil), Coordinates::HalfPixel)
             }
             (found, interpolation) => {
-                let accepted = "half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric";
+                let accepted =
+                    "half_pixel, half_pixel_symmetric, pytorch_half_pixel, align_corners, asymmetric";
                 (interpolation, meaning(COORDINATES, name, found, accepted)?)
             }
         };
         let name = "keep_aspect_ratio_policy";
-        let aspect = meaning(ASPECTS, name, attributes.text(name)?.as_deref(), "stretch, not_larger, not_smaller")?;
+        let aspect =
+            meaning(ASPECTS, name, attributes.text(name)?.as_deref(), "stretch, not_larger, not_smaller")?;
         Ok(Resize { interpolation, coordinates, axes: attributes.ints("axes")?.unwrap_or_default(), aspect })
     }
 
@@ -276,7 +268,9 @@ mod tests {
     #[test]
     fn what_is_not_supported_is_refused() {
         assert!(Resize::read(&mut text(&[("mode", "cubic")])).is_err());
-        assert!(Resize::read(&mut text(&[("coordinate_transformation_mode", "tf_crop_and_resize")])).is_err());
+        assert!(
+            Resize::read(&mut text(&[("coordinate_transformation_mode", "tf_crop_and_resize")])).is_err()
+        );
         assert!(Resize::read(&mut Attributes::new().with("antialias", Attribute::Int(1))).is_err());
     }
 

@@ -5,6 +5,7 @@ pub(super) mod granularity;
 #[cfg(test)]
 pub(super) mod testing;
 pub(super) mod window;
+pub(super) mod words;
 
 use crate::shape::Inputs;
 use crate::{Attribute, AttributeError, Attributes, Input, ShapeError, TensorType, broadcast, mismatch};

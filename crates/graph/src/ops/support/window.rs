@@ -105,7 +105,11 @@ impl Window {
                 });
             }
         };
-        Ok(Window { strides: sizes(attributes, "strides", 1)?, dilations: sizes(attributes, "dilations", 1)?, padding })
+        Ok(Window {
+            strides: sizes(attributes, "strides", 1)?,
+            dilations: sizes(attributes, "dilations", 1)?,
+            padding,
+        })
     }
 
     /// Writes what differs from the default.
@@ -140,7 +144,9 @@ impl Window {
             ("pads", pads, 2 * rank),
         ] {
             if list.len() != expected && !(list.is_empty() && name != "kernel_shape") {
-                return Err(mismatch!("{name} {list:?} must have {expected} entries for {rank} spatial axes"));
+                return Err(mismatch!(
+                    "{name} {list:?} must have {expected} entries for {rank} spatial axes"
+                ));
             }
         }
         let or = |list: &[usize], i: usize, default| list.get(i).copied().unwrap_or(default);
@@ -168,14 +174,18 @@ impl Window {
             let span = r.span(i);
             if let Padding::SameUpper | Padding::SameLower = self.padding {
                 let output = input.div_ceil(stride);
-                let total = (output.saturating_sub(1).saturating_mul(stride)).saturating_add(span).saturating_sub(input);
+                let total = (output.saturating_sub(1).saturating_mul(stride))
+                    .saturating_add(span)
+                    .saturating_sub(input);
                 (r.begins[i], r.ends[i]) = split(total, self.padding == Padding::SameUpper);
                 r.output.push(output);
                 continue;
             }
             let padded = input.saturating_add(r.begins[i]).saturating_add(r.ends[i]);
             let Some(room) = padded.checked_sub(span) else {
-                return Err(mismatch!("a window spanning {span} does not fit axis {i} of {padded} padded cells"));
+                return Err(mismatch!(
+                    "a window spanning {span} does not fit axis {i} of {padded} padded cells"
+                ));
             };
             let mut output = if ceil { room.div_ceil(stride) + 1 } else { room / stride + 1 };
             if ceil && (output - 1).saturating_mul(stride) >= input.saturating_add(r.begins[i]) {
@@ -193,8 +203,7 @@ mod tests {
 
     #[test]
     fn padding_stride_and_dilation_count() {
-        let window =
-            Window { strides: vec![2], dilations: vec![2], padding: Padding::Explicit(vec![1, 2]) };
+        let window = Window { strides: vec![2], dilations: vec![2], padding: Padding::Explicit(vec![1, 2]) };
         let r = window.resolve(&[10], &[3], false).unwrap();
         assert_eq!((r.output, r.begins, r.ends), (vec![5], vec![1], vec![2]));
     }
