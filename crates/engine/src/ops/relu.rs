@@ -1,11 +1,37 @@
 //! `Relu`.
 
-use super::support::{map, required};
+use super::support::{from_i64, map, required};
 use crate::EvalError;
+use lowbit_graph::TensorType;
 use lowbit_graph::ops::Relu;
 use lowbit_tensor::Tensor;
+use lowbit_kernels::Unary;
+use super::support::fast;
+use crate::form::{Form, Site};
 
 pub(super) fn reference(_: &Relu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
-    // `f64::max` would drop NaN; ONNX Runtime keeps it.
-    Ok(vec![map("Relu", required(inputs, 0, "X")?, |x| if x < 0.0 { 0.0 } else { x })?])
+    let x = required(inputs, 0, "X")?;
+    let y = match x.to_i64() {
+        Some(integers) => from_i64(&TensorType::from(x), integers.into_iter().map(|x| x.max(0)).collect()),
+        // `f64::max` would drop NaN; ONNX Runtime keeps it.
+        None => map("Relu", x, |x| if x < 0.0 { 0.0 } else { x }),
+    };
+    Ok(vec![y?])
+}
+
+pub(super) fn forward(_: &Relu, site: &Site<'_>) -> Option<Form> {
+    fast::unary(Unary::Relu, site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn negatives_become_zero_in_floats_and_integers() {
+        let x = Tensor::from_f32([3], vec![-2.0, 0.0, 3.0]);
+        assert_eq!(reference(&Relu, &[Some(&x)]).unwrap(), [Tensor::from_f32([3], vec![0.0, 0.0, 3.0])]);
+        let x = Tensor::from_i64s(&[-2, 3]);
+        assert_eq!(reference(&Relu, &[Some(&x)]).unwrap(), [Tensor::from_i64s(&[0, 3])]);
+    }
 }

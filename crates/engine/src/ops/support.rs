@@ -1,5 +1,6 @@
 //! What several plain twins share: types of the inputs, and elementwise maps over any element type.
 
+pub(super) mod fast;
 pub(super) mod index;
 
 pub(super) mod window;
@@ -24,13 +25,16 @@ pub(super) fn infer(op: &impl OpSpec, inputs: &[Option<&Tensor>]) -> Result<Vec<
     Ok(types)
 }
 
+/// Most elements of a tensor that a twin takes or makes: 8 GiB as f64. A system may promise more than it has.
+const MOST_ELEMENTS: usize = 1 << 30;
+
 /// Product of `extents`, an axis without cells counting as 1.
 ///
 /// # Errors
-/// When f64 elements of that number could not be allocated.
+/// When it exceeds [`MOST_ELEMENTS`], or f64 elements of that number cannot be allocated.
 pub(super) fn count(extents: &[usize]) -> Result<usize, EvalError> {
     let n = extents.iter().try_fold(1usize, |n, &d| n.checked_mul(d.max(1)));
-    let n = n.filter(|&n| Vec::<f64>::new().try_reserve_exact(n).is_ok());
+    let n = n.filter(|&n| n <= MOST_ELEMENTS && Vec::<f64>::new().try_reserve_exact(n).is_ok());
     n.ok_or_else(|| TensorError::TooLarge(extents.to_vec()).into())
 }
 

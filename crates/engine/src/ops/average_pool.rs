@@ -1,0 +1,52 @@
+//! `AveragePool`.
+
+use super::support::window::{Cell, pool};
+use super::support::{float, from_f64, infer, required};
+use crate::EvalError;
+use lowbit_graph::ops::AveragePool;
+use lowbit_tensor::Tensor;
+use lowbit_kernels::pool::average_pool;
+use super::support::fast;
+use crate::form::{Form, Layout, Site};
+
+pub(super) fn reference(op: &AveragePool, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    let ty = infer(op, inputs)?.remove(0);
+    let x = required(inputs, 0, "X")?;
+    float("AveragePool", x)?;
+    let y = pool(x, &op.resolve(x.shape())?, |plane, cells| {
+        let (sum, count) = cells.fold((0.0, 0u64), |(sum, count), cell| match cell {
+            Cell::At(i) => (sum + plane[i], count + 1),
+            Cell::Padding => (sum, count + u64::from(op.count_include_pad)),
+            Cell::Beyond => (sum, count),
+        });
+        sum / count as f64
+    })?;
+    Ok(vec![from_f64(&ty, y)?])
+}
+
+/// One and two spatial axes on channels-last data.
+pub(super) fn forward(op: &AveragePool, site: &Site<'_>) -> Option<Form> {
+    let (isa, shape, count_pad) = (site.isa, &site.data(0)?.ty.shape, op.count_include_pad);
+    let pool = fast::pool2d(shape, &op.resolve(shape).ok()?, op.ceil)?;
+    Some(Form::unary(Layout::ChannelsLast, move |x, y| average_pool(isa, &pool, count_pad, x, y)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowbit_graph::ops::{Padding, Window};
+
+    fn means(op: &AveragePool) -> Vec<f32> {
+        let x = Tensor::from_f32([1, 1, 5], vec![1., 2., 3., 4., 5.]);
+        reference(op, &[Some(&x)]).unwrap()[0].to_f32()
+    }
+
+    #[test]
+    fn padding_counts_if_asked_but_cells_beyond_it_never() {
+        let padding = Padding::Explicit(vec![1, 0]);
+        let window = Window { strides: vec![2], dilations: vec![], padding };
+        let op = AveragePool { kernel: vec![3], window, ceil: true, count_include_pad: false };
+        assert_eq!(means(&op), [1.5, 3., 4.5]);
+        assert_eq!(means(&AveragePool { count_include_pad: true, ..op }), [1., 3., 4.5]);
+    }
+}

@@ -1,0 +1,40 @@
+//! `BatchNormalization`.
+
+use super::support::{around, float, from_f64, infer, required};
+use crate::EvalError;
+use lowbit_graph::ops::BatchNormalization;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(
+    op: &BatchNormalization,
+    inputs: &[Option<&Tensor>],
+) -> Result<Vec<Tensor>, EvalError> {
+    let ty = infer(op, inputs)?.remove(0);
+    let x = required(inputs, 0, "X")?;
+    float("BatchNormalization", x)?;
+    let parameter = |i, name| required(inputs, i, name).map(Tensor::to_f64);
+    let (scale, shift) = (parameter(1, "scale")?, parameter(2, "B")?);
+    let (mean, variance) = (parameter(3, "input_mean")?, parameter(4, "input_var")?);
+    let [_, channels, cells] = around(x.shape(), 1);
+    let normal = |(i, x): (usize, f64)| {
+        let c = i / cells % channels;
+        (x - mean[c]) / (variance[c] + f64::from(op.epsilon)).sqrt() * scale[c] + shift[c]
+    };
+    Ok(vec![from_f64(&ty, x.to_f64().into_iter().enumerate().map(normal).collect())?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_channel_is_scaled_and_shifted() {
+        let x = Tensor::from_f32([1, 2, 2], vec![1., 3., 10., 20.]);
+        let [scale, shift, mean, variance] =
+            [[2., 1.], [0., 5.], [1., 10.], [3., 24.]].map(|v| Tensor::from_f32([2], v.to_vec()));
+        let op = BatchNormalization { epsilon: 1.0 };
+        let y =
+            reference(&op, &[Some(&x), Some(&scale), Some(&shift), Some(&mean), Some(&variance)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([1, 2, 2], vec![0., 2., 5., 7.])]);
+    }
+}

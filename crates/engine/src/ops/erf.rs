@@ -1,0 +1,29 @@
+//! `Erf`.
+
+use super::support::{map, required};
+use crate::EvalError;
+use lowbit_graph::ops::Erf;
+use lowbit_tensor::Tensor;
+use lowbit_kernels::Unary;
+use super::support::fast;
+use crate::form::{Form, Site};
+
+pub(super) fn reference(_: &Erf, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    Ok(vec![map("Erf", required(inputs, 0, "X")?, libm::erf)?])
+}
+
+pub(super) fn forward(_: &Erf, site: &Site<'_>) -> Option<Form> {
+    fast::unary(Unary::Erf, site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_matches_the_tables() {
+        let x = Tensor::from_f32([4], vec![0.0, 0.5, -1.0, 9.0]);
+        let y = reference(&Erf, &[Some(&x)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([4], vec![0.0, 0.520_499_9, -0.842_700_8, 1.0])]);
+    }
+}

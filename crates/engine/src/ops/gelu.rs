@@ -1,0 +1,40 @@
+//! `Gelu`.
+
+use super::support::{map, required};
+use crate::EvalError;
+use lowbit_graph::ops::Gelu;
+use lowbit_tensor::Tensor;
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
+use lowbit_kernels::Unary;
+use super::support::fast;
+use crate::form::{Form, Site};
+
+pub(super) fn reference(op: &Gelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    let x = required(inputs, 0, "X")?;
+    let y = match op.tanh {
+        true => map("Gelu", x, |x| 0.5 * x * (1.0 + (FRAC_2_PI.sqrt() * (x + 0.044715 * x * x * x)).tanh())),
+        // Φ(x) by the complement: 1 + erf would cancel far below zero.
+        false => map("Gelu", x, |x| 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2)),
+    };
+    Ok(vec![y?])
+}
+
+/// The exact form only; the tanh approximation runs by its twin.
+pub(super) fn forward(op: &Gelu, site: &Site<'_>) -> Option<Form> {
+    if op.tanh { None } else { fast::unary(Unary::Gelu, site) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_forms_differ_in_the_fourth_digit() {
+        let x = Tensor::from_f32([3], vec![-1.0, 0.0, 1.0]);
+        for (tanh, expected) in [(false, [-0.158_655, 0.0, 0.841_345]), (true, [-0.158_808, 0.0, 0.841_192])]
+        {
+            let y = reference(&Gelu { tanh }, &[Some(&x)]).unwrap()[0].to_f32();
+            assert!(y.iter().zip(expected).all(|(y, e)| (y - e).abs() < 1e-6), "{y:?}");
+        }
+    }
+}

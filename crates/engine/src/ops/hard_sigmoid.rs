@@ -1,0 +1,30 @@
+//! `HardSigmoid`.
+
+use super::support::{map, required};
+use crate::EvalError;
+use lowbit_graph::ops::HardSigmoid;
+use lowbit_tensor::Tensor;
+use lowbit_kernels::Unary;
+use super::support::fast;
+use crate::form::{Form, Site};
+
+pub(super) fn reference(op: &HardSigmoid, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    let (alpha, beta) = (f64::from(op.alpha), f64::from(op.beta));
+    Ok(vec![map("HardSigmoid", required(inputs, 0, "X")?, |x| (alpha * x + beta).clamp(0.0, 1.0))?])
+}
+
+pub(super) fn forward(op: &HardSigmoid, site: &Site<'_>) -> Option<Form> {
+    fast::unary(Unary::HardSigmoid { alpha: op.alpha, beta: op.beta }, site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_line_is_cut_at_zero_and_one() {
+        let x = Tensor::from_f32([4], vec![-4.0, 0.0, 1.0, 4.0]);
+        let y = reference(&HardSigmoid { alpha: 0.25, beta: 0.5 }, &[Some(&x)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([4], vec![0.0, 0.5, 0.75, 1.0])]);
+    }
+}

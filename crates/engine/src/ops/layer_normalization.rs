@@ -1,0 +1,51 @@
+//! `LayerNormalization`.
+
+use super::support::{broadcast_indices, float, from_f64, infer, required};
+use crate::EvalError;
+use lowbit_graph::ops::LayerNormalization;
+use lowbit_graph::shape::axis;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(
+    op: &LayerNormalization,
+    inputs: &[Option<&Tensor>],
+) -> Result<Vec<Tensor>, EvalError> {
+    let ty = infer(op, inputs)?.remove(0);
+    let (x, scale) = (required(inputs, 0, "X")?, required(inputs, 1, "Scale")?);
+    float("LayerNormalization", x)?;
+    let row: usize = x.shape()[axis(op.axis, x.shape().len())?..].iter().product();
+    let mut y = x.to_f64();
+    for row in y.chunks_mut(row.max(1)) {
+        let mean = row.iter().sum::<f64>() / row.len() as f64;
+        let variance = row.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / row.len() as f64;
+        row.iter_mut().for_each(|x| *x = (*x - mean) / (variance + f64::from(op.epsilon)).sqrt());
+    }
+    let factors = scale.to_f64();
+    y.iter_mut().zip(broadcast_indices(scale.shape(), x.shape())).for_each(|(y, i)| *y *= factors[i]);
+    if let Some(b) = inputs.get(2).copied().flatten() {
+        let shifts = b.to_f64();
+        y.iter_mut().zip(broadcast_indices(b.shape(), x.shape())).for_each(|(y, i)| *y += shifts[i]);
+    }
+    Ok(vec![from_f64(&ty, y)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_get_zero_mean_and_unit_variance_then_scale_and_shift() {
+        let x = Tensor::from_f32([2, 2], vec![1., 3., 10., 30.]);
+        let (scale, b) = (Tensor::from_f32([2], vec![1., 2.]), Tensor::from_f32([2], vec![0., 5.]));
+        let op = LayerNormalization { axis: -1, epsilon: 0.0 };
+        let y = reference(&op, &[Some(&x), Some(&scale), Some(&b)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([2, 2], vec![-1., 7., -1., 7.])]);
+    }
+
+    #[test]
+    fn an_empty_tensor_stays_empty() {
+        let (x, scale) = (Tensor::from_f32([2, 0], vec![]), Tensor::scalar(1.0));
+        let op = LayerNormalization { axis: 1, epsilon: 0.0 };
+        assert_eq!(reference(&op, &[Some(&x), Some(&scale)]).unwrap(), [x]);
+    }
+}

@@ -1,0 +1,30 @@
+//! `LeakyRelu`.
+
+use super::support::{map, required};
+use crate::EvalError;
+use lowbit_graph::ops::LeakyRelu;
+use lowbit_tensor::Tensor;
+use lowbit_kernels::Unary;
+use super::support::fast;
+use crate::form::{Form, Site};
+
+pub(super) fn reference(op: &LeakyRelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    let alpha = f64::from(op.alpha);
+    Ok(vec![map("LeakyRelu", required(inputs, 0, "X")?, |x| if x < 0.0 { alpha * x } else { x })?])
+}
+
+pub(super) fn forward(op: &LeakyRelu, site: &Site<'_>) -> Option<Form> {
+    fast::unary(Unary::LeakyRelu { alpha: op.alpha }, site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_negatives_are_scaled() {
+        let x = Tensor::from_f32([3], vec![-8.0, 0.0, 3.0]);
+        let y = reference(&LeakyRelu { alpha: 0.25 }, &[Some(&x)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([3], vec![-2.0, 0.0, 3.0])]);
+    }
+}

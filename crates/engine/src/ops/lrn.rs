@@ -1,0 +1,37 @@
+//! `LRN`.
+
+use super::support::{around, float, from_f64, infer, required};
+use crate::EvalError;
+use lowbit_graph::ops::Lrn;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(op: &Lrn, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    let ty = infer(op, inputs)?.remove(0);
+    let x = required(inputs, 0, "X")?;
+    float("LRN", x)?;
+    let [_, channels, cells] = around(x.shape(), 1);
+    let xs = x.to_f64();
+    let (before, after) = ((op.size - 1) / 2, (op.size - 1).div_ceil(2));
+    let [alpha, beta, bias] = [op.alpha, op.beta, op.bias].map(f64::from);
+    let normal = |(i, x): (usize, &f64)| {
+        let c = i / cells % channels;
+        let first = i - c * cells;
+        let neighbours = c.saturating_sub(before)..(c + after + 1).min(channels);
+        let energy: f64 = neighbours.map(|c| xs[first + c * cells].powi(2)).sum();
+        x / (bias + alpha / op.size as f64 * energy).powf(beta)
+    };
+    Ok(vec![from_f64(&ty, xs.iter().enumerate().map(normal).collect())?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_even_size_looks_further_ahead() {
+        let x = Tensor::from_f32([1, 3, 1], vec![1., 2., 3.]);
+        let op = Lrn { size: 2, alpha: 2.0, beta: 1.0, bias: 0.0 };
+        let y = reference(&op, &[Some(&x)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([1, 3, 1], vec![1. / 5., 2. / 13., 3. / 9.])]);
+    }
+}

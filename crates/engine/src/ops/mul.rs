@@ -1,0 +1,30 @@
+//! `Mul`.
+
+use super::support::zip;
+use crate::EvalError;
+use lowbit_graph::ops::Mul;
+use lowbit_tensor::Tensor;
+use lowbit_kernels::Binary;
+use super::support::fast;
+use crate::form::{Form, Site};
+
+pub(super) fn reference(op: &Mul, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    zip(op, inputs, |a, b| a * b, i64::wrapping_mul)
+}
+
+pub(super) fn forward(_: &Mul, site: &Site<'_>) -> Option<Form> {
+    fast::binary(Binary::Mul, site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_scales_each_row() {
+        let (a, b) =
+            (Tensor::from_f32([2, 2], vec![1., 2., 3., 4.]), Tensor::from_f32([2, 1], vec![2., -1.]));
+        let y = reference(&Mul, &[Some(&a), Some(&b)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([2, 2], vec![2., 4., -3., -4.])]);
+    }
+}

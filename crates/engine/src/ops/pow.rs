@@ -1,0 +1,41 @@
+//! `Pow`.
+
+use super::support::zip;
+use crate::EvalError;
+use lowbit_graph::ops::Pow;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(op: &Pow, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    zip(op, inputs, f64::powf, |base, exponent| match u32::try_from(exponent) {
+        Ok(exponent) => base.wrapping_pow(exponent),
+        // Negative: a fraction, truncated.
+        Err(_) => (base as f64).powf(exponent as f64) as i64,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowbit_tensor::{DType, Data};
+
+    #[test]
+    fn the_base_gives_the_type() {
+        let (base, exponent) = (Tensor::from_f32([3], vec![-2.0, 4.0, 9.0]), Tensor::from_i64s(&[3]));
+        assert_eq!(
+            reference(&Pow, &[Some(&base), Some(&exponent)]).unwrap(),
+            [Tensor::from_f32([3], vec![-8.0, 64.0, 729.0])]
+        );
+        let y = reference(&Pow, &[Some(&exponent), Some(&Tensor::from_f32([2], vec![0.5, 2.0]))]).unwrap();
+        assert_eq!(y, [Tensor::from_i64s(&[1, 9])]);
+    }
+
+    #[test]
+    fn integer_powers_are_exact_and_fractions_truncate() {
+        let (base, exponent) = (Tensor::from_i64s(&[3, 2, -1, 1]), Tensor::from_i64s(&[39, -1, -3, -5]));
+        let y = reference(&Pow, &[Some(&base), Some(&exponent)]).unwrap();
+        assert_eq!(y, [Tensor::from_i64s(&[4_052_555_153_018_976_267, 0, -1, 1])]);
+        let narrow = base.cast(DType::I32);
+        let y = reference(&Pow, &[Some(&narrow), Some(&Tensor::from_i64s(&[2]))]).unwrap();
+        assert_eq!(y[0].data(), &Data::I32(vec![9, 4, 1, 1]));
+    }
+}

@@ -1,0 +1,28 @@
+//! `PRelu`.
+
+use super::support::zip;
+use crate::EvalError;
+use lowbit_graph::ops::PRelu;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(op: &PRelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    zip(
+        op,
+        inputs,
+        |x, slope| if x < 0.0 { slope * x } else { x },
+        |x, slope| if x < 0 { x.wrapping_mul(slope) } else { x },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_channel_has_its_slope() {
+        let x = Tensor::from_f32([1, 2, 2], vec![-4., 4., -4., 4.]);
+        let slope = Tensor::from_f32([2, 1], vec![0.5, 0.25]);
+        let y = reference(&PRelu, &[Some(&x), Some(&slope)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([1, 2, 2], vec![-2., 4., -1., 4.])]);
+    }
+}

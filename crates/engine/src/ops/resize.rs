@@ -1,0 +1,137 @@
+//! `Resize`.
+
+use super::support::{around, count, described, float, from_f64, infer, required};
+use crate::EvalError;
+use lowbit_graph::ops::{Coordinates, Interpolation, Nearest, Rescale, Resize};
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(op: &Resize, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    let ty = infer(op, inputs)?.remove(0);
+    let x = required(inputs, 0, "X")?;
+    let rescales = op.resolve(&described(inputs))?;
+    if ty.is_empty() {
+        return Ok(vec![Tensor::zeros(ty.dtype, ty.shape)?]);
+    }
+    let samples = |axis: usize| {
+        let (rescale, cells) = (rescales[axis], x.shape()[axis]);
+        (0..rescale.output).map(move |i| coordinate(op.coordinates, i, rescale, cells))
+    };
+    match op.interpolation {
+        Interpolation::Nearest(nearest) => {
+            // Index of the input element for each output element, axis by axis from the first.
+            let mut indices = vec![0];
+            for axis in 0..x.shape().len() {
+                let cells: Vec<usize> = samples(axis).map(|at| cell(nearest, at, x.shape()[axis])).collect();
+                indices =
+                    indices.iter().flat_map(|i| cells.iter().map(move |c| i * x.shape()[axis] + c)).collect();
+            }
+            Ok(vec![Tensor::new(ty.shape, x.data().take(indices.into_iter()))?])
+        }
+        Interpolation::Linear => {
+            float("linear Resize", x)?;
+            let (mut values, mut shape) = (x.to_f64(), x.shape().to_vec());
+            for axis in (0..shape.len()).filter(|&axis| rescales[axis].scale != 1.0) {
+                let mut enlarged = shape.clone();
+                enlarged[axis] = rescales[axis].output;
+                count(&enlarged)?; // may be larger than the result, which `infer` has checked
+                values = interpolate(&values, &shape, axis, samples(axis));
+                shape = enlarged;
+            }
+            Ok(vec![from_f64(&ty, values)?])
+        }
+    }
+}
+
+/// Coordinate of output cell `i` on an input axis of `cells`.
+///
+/// In f32, as the runtimes compute it: which of two cells is the nearer often hangs on its rounding.
+fn coordinate(kind: Coordinates, i: usize, Rescale { output, scale }: Rescale, cells: usize) -> f32 {
+    let at = i as f32;
+    match kind {
+        _ if scale == 1.0 => at,
+        Coordinates::PytorchHalfPixel | Coordinates::AlignCorners if output == 1 => 0.0,
+        Coordinates::HalfPixel | Coordinates::PytorchHalfPixel => (at + 0.5) / scale - 0.5,
+        Coordinates::HalfPixelSymmetric => {
+            // What rounding the output down cut off is taken from both ends alike.
+            let adjustment = output as f32 / (scale * cells as f32);
+            cells as f32 / 2.0 * (1.0 - adjustment) + (at + 0.5) / scale - 0.5
+        }
+        Coordinates::AlignCorners => at * (cells - 1) as f32 / (output - 1) as f32,
+        Coordinates::Asymmetric => at / scale,
+    }
+}
+
+/// The cell nearest to a coordinate, of `cells` (at least one).
+fn cell(nearest: Nearest, at: f32, cells: usize) -> usize {
+    let rounded = match nearest {
+        Nearest::PreferFloor => (at - 0.5).ceil(),
+        Nearest::PreferCeil => at.round(), // away from zero; `at + 0.5` would itself round
+        Nearest::Floor => at.floor(),
+        Nearest::Ceil => at.ceil(),
+    };
+    (rounded as usize).min(cells - 1) // negative goes to 0
+}
+
+/// Values of a tensor of `shape` at `samples` along one axis, linear between cells and constant outside.
+fn interpolate(values: &[f64], shape: &[usize], axis: usize, samples: impl Iterator<Item = f32>) -> Vec<f64> {
+    let [outer, cells, inner] = around(shape, axis);
+    let pairs: Vec<(usize, f64)> = samples
+        .map(|at| {
+            let at = f64::from(at).clamp(0.0, (cells - 1) as f64);
+            (at as usize, at.fract())
+        })
+        .collect();
+    let mut y = Vec::with_capacity(outer * pairs.len() * inner);
+    for o in 0..outer {
+        for &(low, weight) in &pairs {
+            let (low, high) = (o * cells + low, o * cells + (low + 1).min(cells - 1));
+            y.extend(
+                (0..inner)
+                    .map(|i| values[low * inner + i] * (1.0 - weight) + values[high * inner + i] * weight),
+            );
+        }
+    }
+    y
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowbit_graph::ops::Aspect;
+
+    fn resized(interpolation: Interpolation, coordinates: Coordinates, x: &[f32], output: i64) -> Vec<f32> {
+        let op = Resize { interpolation, coordinates, axes: vec![0], aspect: Aspect::Stretch };
+        let (x, sizes) = (Tensor::from_f32([x.len()], x.to_vec()), Tensor::from_i64s(&[output]));
+        reference(&op, &[Some(&x), None, None, Some(&sizes)]).unwrap()[0].to_f32()
+    }
+
+    #[test]
+    fn lines_are_drawn_between_cells() {
+        let linear = |coordinates| resized(Interpolation::Linear, coordinates, &[0., 4.], 4);
+        assert_eq!(linear(Coordinates::HalfPixel), [0., 1., 3., 4.]);
+        assert_eq!(linear(Coordinates::Asymmetric), [0., 2., 4., 4.]);
+        let third = linear(Coordinates::AlignCorners);
+        assert!((third[1] - 4. / 3.).abs() < 1e-6 && third[3] == 4.0);
+    }
+
+    #[test]
+    fn ties_go_where_the_mode_says() {
+        // Every second cell of four, by half pixels: coordinates 0.5 and 2.5.
+        let nearest = |n| resized(Interpolation::Nearest(n), Coordinates::HalfPixel, &[0., 1., 2., 3.], 2);
+        let of = [Nearest::PreferFloor, Nearest::PreferCeil, Nearest::Floor, Nearest::Ceil].map(nearest);
+        assert_eq!(of, [[0., 2.], [1., 3.], [0., 2.], [1., 3.]]);
+    }
+
+    #[test]
+    fn axes_are_independent() {
+        let op = Resize {
+            interpolation: Interpolation::Nearest(Nearest::Floor),
+            coordinates: Coordinates::Asymmetric,
+            axes: vec![],
+            aspect: Aspect::Stretch,
+        };
+        let x = Tensor::from_f32([2, 2], vec![1., 2., 3., 4.]);
+        let y = reference(&op, &[Some(&x), None, Some(&Tensor::from_f32([2], vec![1.0, 1.5]))]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([2, 3], vec![1., 1., 2., 3., 3., 4.])]);
+    }
+}

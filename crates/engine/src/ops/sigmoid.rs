@@ -1,0 +1,29 @@
+//! `Sigmoid`.
+
+use super::support::{map, required};
+use crate::EvalError;
+use lowbit_graph::ops::Sigmoid;
+use lowbit_tensor::Tensor;
+use lowbit_kernels::Unary;
+use super::support::fast;
+use crate::form::{Form, Site};
+
+pub(super) fn reference(_: &Sigmoid, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    Ok(vec![map("Sigmoid", required(inputs, 0, "X")?, |x| 1.0 / (1.0 + (-x).exp()))?])
+}
+
+pub(super) fn forward(_: &Sigmoid, site: &Site<'_>) -> Option<Form> {
+    fast::unary(Unary::Sigmoid, site)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_runs_from_zero_to_one() {
+        let x = Tensor::from_f32([3], vec![0.0, f32::INFINITY, f32::NEG_INFINITY]);
+        let y = reference(&Sigmoid, &[Some(&x)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([3], vec![0.5, 1.0, 0.0])]);
+    }
+}

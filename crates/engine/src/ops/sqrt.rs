@@ -1,0 +1,22 @@
+//! `Sqrt`.
+
+use super::support::{map, required};
+use crate::EvalError;
+use lowbit_graph::ops::Sqrt;
+use lowbit_tensor::Tensor;
+
+pub(super) fn reference(_: &Sqrt, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
+    Ok(vec![map("Sqrt", required(inputs, 0, "X")?, f64::sqrt)?])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn squares_are_undone() {
+        let x = Tensor::from_f32([3], vec![0.0, 2.25, 16.0]);
+        let y = reference(&Sqrt, &[Some(&x)]).unwrap();
+        assert_eq!(y, [Tensor::from_f32([3], vec![0.0, 1.5, 4.0])]);
+    }
+}
