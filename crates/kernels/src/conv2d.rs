@@ -11,6 +11,8 @@ mod dense;
 mod depthwise;
 pub mod reference;
 mod shape;
+#[cfg(test)]
+mod tests;
 mod tile;
 
 pub use shape::Conv2d;

@@ -3,6 +3,8 @@
 //! Results depend on the value alone, never on its position: the ends of a slice go through the same vector code.
 
 pub mod reference;
+#[cfg(test)]
+mod tests;
 
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, math};
@@ -150,12 +152,12 @@ impl Kernel for UnaryKernel<'_> {
                 s.write(rest, $y);
             }};
         }
-        let [zero, half, one] = [0.0, 0.5, 1.0].map(|c| s.splat(c));
+        let (zero, half, one) = (s.splat(0.0), s.splat(0.5), s.splat(1.0));
         match op {
             Unary::Relu => each!(x => s.max(zero, x)),
             Unary::LeakyRelu { alpha } => each!(x => s.select_lt(x, zero, s.mul(x, s.splat(alpha)), x)),
             Unary::Clip { lo, hi } => {
-                let [lo, hi] = [lo, hi].map(|bound| s.splat(bound));
+                let (lo, hi) = (s.splat(lo), s.splat(hi));
                 each!(x => s.clamp(x, lo, hi));
             }
             Unary::Sigmoid => each!(x => math::sigmoid(s, x)),
@@ -172,7 +174,7 @@ impl Kernel for UnaryKernel<'_> {
                 each!(x => s.mul(x, s.clamp(s.fma(x, sixth, half), zero, one)));
             }
             Unary::HardSigmoid { alpha, beta } => {
-                let [alpha, beta] = [alpha, beta].map(|c| s.splat(c));
+                let (alpha, beta) = (s.splat(alpha), s.splat(beta));
                 each!(x => s.clamp(s.fma(x, alpha, beta), zero, one));
             }
         }

@@ -5,6 +5,8 @@
 //! Every instruction set gives the same bits.
 
 pub mod reference;
+#[cfg(test)]
+mod tests;
 
 use crate::Isa;
 use crate::simd::{Kernel, Simd};
@@ -79,7 +81,8 @@ impl Kernel for TensorKernel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let scale = s.splat(self.0.scale);
-        let [lo, hi] = self.0.steps().map(|step| s.splat(step));
+        let [lo, hi] = self.0.steps();
+        let (lo, hi) = (s.splat(lo), s.splat(hi));
         let mut vectors = self.1.chunks_exact_mut(S::LANES);
         for at in &mut vectors {
             s.write(at, round_trip(s, s.read(at), scale, lo, hi));

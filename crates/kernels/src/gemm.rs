@@ -69,3 +69,26 @@ pub fn gemm([m, n, k]: [usize; 3], alpha: f32, a: Matrix<'_>, b: Matrix<'_>, bet
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, noise};
+
+    #[test]
+    fn products_agree_with_the_reference_for_every_transposition() {
+        for [m, n, k] in [[1, 1, 1], [3, 17, 5], [33, 2, 64], [4, 4, 0]] {
+            let (a, b) = (noise(m * k, 1), noise(k * n, 2));
+            for (ta, tb) in [(false, false), (false, true), (true, false), (true, true)] {
+                let a = Matrix { values: &a, transposed: ta };
+                let b = Matrix { values: &b, transposed: tb };
+                let want = reference::gemm([m, n, k], a, b);
+                let mut c = vec![f32::NAN; m * n];
+                gemm([m, n, k], 1.0, a, b, 0.0, &mut c);
+                assert_close(&c, &want, |_| 1e-5, [m, n, k]);
+                gemm([m, n, k], 2.0, a, b, -1.0, &mut c);
+                assert_close(&c, &want, |_| 1e-5, [m, n, k]);
+            }
+        }
+    }
+}

@@ -26,6 +26,8 @@ mod math;
 pub mod pool;
 mod simd;
 pub mod softmax;
+#[cfg(test)]
+mod testing;
 
 pub use buffer::AlignedVec;
 pub use conv2d::{Conv2d, PackedConv2d};

@@ -30,3 +30,26 @@ impl PackedLinear {
         self.0.run(input, epilogue, &mut [], output);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gemm::{self, Matrix};
+    use crate::testing::{assert_close, noise};
+
+    #[test]
+    fn rows_times_transposed_weights_plus_bias() {
+        let (inputs, outputs) = (70, 10);
+        let (weights, bias) = (noise(inputs * outputs, 1), noise(outputs, 2));
+        for (isa, rows) in Isa::supported().flat_map(|isa| [1, 9].map(|rows| (isa, rows))) {
+            let linear = PackedLinear::new(isa, inputs, outputs, &weights, Some(&bias)).unwrap();
+            let x = noise(rows * inputs, 3);
+            let mut y = vec![f32::NAN; rows * outputs];
+            linear.run(&x, &Epilogue::default(), &mut y);
+            let product =
+                gemm::reference::gemm([rows, outputs, inputs], Matrix::new(&x), Matrix::transposed(&weights));
+            let want: Vec<f32> = product.iter().zip(bias.iter().cycle()).map(|(p, b)| p + b).collect();
+            assert_close(&y, &want, |_| 1e-5, (isa, rows));
+        }
+    }
+}

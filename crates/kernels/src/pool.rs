@@ -1,6 +1,8 @@
 //! Pooling, NHWC: maximum, average, and the average of a whole image.
 
 pub mod reference;
+#[cfg(test)]
+mod tests;
 
 use std::ops::Range;
 
@@ -191,8 +193,8 @@ impl Kernel for PoolKernel<'_> {
                             let x = ox * pool.stride[1] + kx * pool.dilation[1] - pool.pads[1];
                             let v = s.read(&image[(y * pool.in_w + x) * channels + first..][..lanes]);
                             sum = match mode {
-                                // Takes `v` if it is NaN, keeps `sum` if that is.
-                                Mode::Max => s.select_lt(v, sum, sum, s.max(sum, v)),
+                                // `max` gives `v` if either is NaN.
+                                Mode::Max => s.nan_or(sum, s.max(sum, v)),
                                 Mode::Average { .. } => s.add(sum, v),
                             };
                         }

@@ -56,6 +56,8 @@ pub(crate) trait Simd: Copy {
     fn exp2_int(self, n: Self::V) -> Self::V;
     /// Per lane `if a < b { x } else { y }`; `y` where a comparison has NaN.
     fn select_lt(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
+    /// Per lane `a` where it is NaN, else `b`.
+    fn nan_or(self, a: Self::V, b: Self::V) -> Self::V;
     fn abs(self, a: Self::V) -> Self::V;
     /// The magnitude of `a` with the sign of `b`.
     fn copysign(self, a: Self::V, b: Self::V) -> Self::V;

@@ -39,3 +39,22 @@ impl Kernel for SoftmaxKernel<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{assert_close, noise};
+
+    #[test]
+    fn rows_agree_with_the_reference_and_huge_values_do_not_overflow() {
+        for (isa, columns) in Isa::supported().flat_map(|isa| [1, 2, 10, 16, 37].map(|n| (isa, n))) {
+            for scale in [1.0, 30.0, 1e30] {
+                let x: Vec<f32> = noise(3 * columns, 9).iter().map(|x| x * scale).collect();
+                let mut y = x.clone();
+                softmax_in_place(isa, columns, &mut y);
+                let want: Vec<f32> = x.chunks(columns).flat_map(reference::softmax).collect();
+                assert_close(&y, &want, |i| 4e-6 * want[i] + 1e-38, (isa, columns, scale));
+            }
+        }
+    }
+}

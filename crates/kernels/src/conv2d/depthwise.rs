@@ -4,9 +4,16 @@
 //! image are left out of the sum, columns outside are zeros in registers. Kernels 3 and 5 wide with stride 1 or 2
 //! load each input column of a tile once and use it for all windows over it.
 
+use std::ops::Range;
+
 use super::Conv2d;
 use crate::simd::{Kernel, Simd};
 use crate::{AlignedVec, Epilogue, Isa};
+
+/// Output values finished together: a quarter of a common 1 MiB second-level cache.
+const BAND: usize = 64 * 1024;
+/// Channels of a strip: three rows of ten columns of them take half a first-level cache.
+const STRIP: usize = 192;
 
 #[derive(Clone, Debug)]
 pub(super) struct Depthwise {
@@ -35,52 +42,61 @@ impl Depthwise {
         let vectors = shape.in_c.div_ceil(lanes);
         let mut packed = AlignedVec::zeroed(vectors * taps * lanes);
         let mut biases = AlignedVec::zeroed(vectors * lanes);
-        for c in 0..shape.in_c {
-            let (vector, lane) = (c / lanes, c % lanes);
-            for tap in 0..taps {
-                packed[(vector * taps + tap) * lanes + lane] = weights[c * taps + tap];
+        for vector in 0..vectors {
+            let first = first_channel(vector, lanes, shape.in_c);
+            for (lane, c) in (first..shape.in_c).take(lanes).enumerate() {
+                for tap in 0..taps {
+                    packed[(vector * taps + tap) * lanes + lane] = weights[c * taps + tap];
+                }
+                biases[vector * lanes + lane] = bias.map_or(0.0, |bias| bias[c]);
             }
-            biases[c] = bias.map_or(0.0, |bias| bias[c]);
         }
         Depthwise { isa, shape: *shape, weights: packed, bias: biases }
     }
 
     pub(super) fn run(&self, input: &[f32], epilogue: &Epilogue<'_>, output: &mut [f32]) {
         let shape = &self.shape;
-        let row_len = shape.out_w() * shape.out_c;
+        let (out_h, row_len) = (shape.out_h(), shape.out_w() * shape.out_c);
         // With a residual, the bounds apply only after the addition.
         let bounds = match epilogue.residual {
             None => epilogue.bounds(),
             Some(_) => [f32::NEG_INFINITY, f32::INFINITY],
         };
-        for (nth, output) in output.chunks_exact_mut(row_len).enumerate() {
-            let (image, oy) = (nth / shape.out_h(), nth % shape.out_h());
-            let input = &input[image * shape.in_len()..][..shape.in_len()];
-            self.isa.run(RowKernel { depthwise: self, input, oy, bounds, output: &mut *output });
-            match epilogue.residual {
-                None => epilogue.finish(self.isa, output),
-                Some(residual) => epilogue.apply(self.isa, output, &residual[nth * row_len..][..row_len]),
+        let band = (BAND / row_len).clamp(1, out_h);
+        for (nth, image) in input.chunks_exact(shape.in_len()).enumerate() {
+            for first in (0..out_h).step_by(band) {
+                let rows = first..(first + band).min(out_h);
+                let outputs = (nth * out_h + rows.start) * row_len..(nth * out_h + rows.end) * row_len;
+                let residual = epilogue.residual.map(|residual| &residual[outputs.clone()]);
+                let output = &mut output[outputs];
+                self.isa.run(Band { depthwise: self, image, rows, bounds, output: &mut *output });
+                match residual {
+                    None => epilogue.finish(self.isa, output),
+                    Some(residual) => epilogue.apply(self.isa, output, residual),
+                }
             }
         }
     }
 }
 
-/// One output row.
-struct RowKernel<'a> {
+/// Some output rows of one image.
+struct Band<'a> {
     depthwise: &'a Depthwise,
-    /// One image.
-    input: &'a [f32],
-    oy: usize,
+    image: &'a [f32],
+    rows: Range<usize>,
     bounds: [f32; 2],
     output: &'a mut [f32],
 }
 
-impl Kernel for RowKernel<'_> {
+impl Kernel for Band<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
         let shape = &self.depthwise.shape;
+        if shape.in_c < S::LANES {
+            return simd.call(Any(self));
+        }
         let wide = S::COLUMNS == 8;
         match (shape.kernel[1], shape.stride[1], shape.dilation[1]) {
             (3, 1, 1) if wide => simd.call(Shared::<3, 1, 8>(self)),
@@ -94,167 +110,176 @@ impl Kernel for RowKernel<'_> {
     }
 }
 
-/// What a tile of a row needs to know, with positions as counts of f32 values.
-#[derive(Clone, Copy)]
-struct Columns<'a> {
-    shape: &'a Conv2d,
-    image: &'a [f32],
-    /// Weights of the channel vector, from the first kernel row that meets the image.
-    weights: &'a [f32],
-    /// First input row, and how many kernel rows meet the image.
-    row: usize,
-    rows: usize,
-    /// First channel.
-    channel: usize,
-    /// Channels of the vector that exist.
-    lanes: usize,
-}
-
-impl<'a> RowKernel<'a> {
-    /// The channel vectors of this row.
+impl<'a> Band<'a> {
+    /// Kernel rows that meet the image, for output row `oy`.
     #[inline(always)]
-    fn vectors<S: Simd>(&self) -> impl Iterator<Item = (Columns<'a>, &'a [f32])> + use<'a, S> {
-        let Depthwise { shape, weights, bias, .. } = self.depthwise;
-        let [kh, kw] = shape.kernel;
-        let (image, top, step) = (self.input, self.oy * shape.stride[0], shape.dilation[0]);
-        // The first kernel row at or below the image's upper edge, and the first beyond its lower edge.
-        let from = shape.pads[0].saturating_sub(top).div_ceil(step).min(kh);
-        let to = (shape.in_h + shape.pads[0]).saturating_sub(top).div_ceil(step).min(kh).max(from);
-        let row = if to > from { top + from * step - shape.pads[0] } else { 0 };
-        (0..shape.in_c).step_by(S::LANES).map(move |channel| {
-            let weights = &weights[channel * kh * kw..][..kh * kw * S::LANES][from * kw * S::LANES..];
-            let lanes = S::LANES.min(shape.in_c - channel);
-            let columns = Columns { shape, image, weights, row, rows: to - from, channel, lanes };
-            (columns, &bias[channel..][..S::LANES])
-        })
+    fn kernel_rows(&self, oy: usize) -> Range<usize> {
+        let Conv2d { in_h, kernel, stride, dilation, pads, .. } = self.depthwise.shape;
+        let above = |edge: usize| edge.saturating_sub(oy * stride[0]).div_ceil(dilation[0]).min(kernel[0]);
+        above(pads[0])..above(pads[0] + in_h)
+    }
+
+    /// The image from the row on that is under kernel row `ky` of output row `oy`, which meets the image.
+    #[inline(always)]
+    fn image_below(&self, oy: usize, ky: usize) -> &'a [f32] {
+        let Conv2d { in_w, in_c, stride, dilation, pads, .. } = self.depthwise.shape;
+        let y = oy * stride[0] + ky * dilation[0] - pads[0];
+        &self.image[y * in_w * in_c..]
+    }
+
+    /// Where output `(oy, ox, channel)` lies in `output`.
+    #[inline(always)]
+    fn at(&self, oy: usize, ox: usize, channel: usize) -> usize {
+        let shape = &self.depthwise.shape;
+        ((oy - self.rows.start) * shape.out_w() + ox) * shape.out_c + channel
     }
 }
 
-impl Columns<'_> {
-    /// The vector at kernel row `ky` (counted from the first that meets the image), column `x` of the image.
-    ///
-    /// # Safety
-    /// `ky < rows` and `x < in_w`.
-    #[inline(always)]
-    unsafe fn load<S: Simd>(&self, simd: S, ky: usize, x: usize) -> S::V {
-        let row = self.row + ky * self.shape.dilation[0];
-        let at = (row * self.shape.in_w + x) * self.shape.in_c + self.channel;
-        debug_assert!(at + self.lanes <= self.image.len());
-        // SAFETY: `row` is inside the image for `ky < rows`, as `x` is, so the pixel's channels from `channel` on,
-        // `lanes` of them, are inside `image`.
-        unsafe {
-            let at = self.image.as_ptr().add(at);
-            if self.lanes == S::LANES { simd.load(at) } else { simd.load_first(at, self.lanes) }
-        }
-    }
-
-    /// As `load` for any `x`, with zeros beside the image.
-    #[inline(always)]
-    fn load_or_zero<S: Simd>(&self, simd: S, ky: usize, x: usize) -> S::V {
-        assert!(ky < self.rows);
-        if x < self.shape.in_w {
-            // SAFETY: both just checked.
-            unsafe { self.load(simd, ky, x) }
-        } else {
-            simd.splat(0.0)
-        }
-    }
-
-    /// Writes output column `ox`.
-    #[inline(always)]
-    fn store<S: Simd>(&self, simd: S, output: &mut [f32], ox: usize, [lo, hi]: [S::V; 2], sum: S::V) {
-        let at = ox * self.shape.out_c + self.channel;
-        simd.write(&mut output[at..at + self.lanes], simd.clamp(sum, lo, hi));
-    }
-}
-
-/// Kernels `KW` wide with stride `SW`, tiles of up to `T` columns.
-struct Shared<'a, const KW: usize, const SW: usize, const T: usize>(RowKernel<'a>);
+/// Kernels `KW` wide with stride `SW`, at least `LANES` channels, tiles of up to `T` columns.
+///
+/// Walks down a strip of `T` columns and some channels, so that each row of input is in the first-level cache for
+/// all kernel rows over it.
+struct Shared<'a, const KW: usize, const SW: usize, const T: usize>(Band<'a>);
 
 impl<const KW: usize, const SW: usize, const T: usize> Kernel for Shared<'_, KW, SW, T> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let row = self.0;
-        let bounds = row.bounds.map(|bound| simd.splat(bound));
-        for (columns, bias) in row.vectors::<S>() {
-            let out_w = columns.shape.out_w();
+        let mut band = self.0;
+        let Conv2d { in_w, pads, .. } = band.depthwise.shape;
+        let out_w = band.depthwise.shape.out_w();
+        let vectors = band.depthwise.bias.len() / S::LANES;
+        let strip = STRIP / S::LANES;
+        for first in (0..vectors).step_by(strip) {
+            let vectors = first..(first + strip).min(vectors);
             let mut ox = 0;
             while ox < out_w {
+                let left = (ox * SW).wrapping_sub(pads[1]);
+                macro_rules! tiles {
+                    ($t:literal) => {{
+                        let inside = left < in_w && left + ($t - 1) * SW + KW <= in_w;
+                        for oy in band.rows.clone() {
+                            if inside {
+                                tile::<S, KW, SW, $t, true>(simd, &mut band, vectors.clone(), oy, ox);
+                            } else {
+                                tile::<S, KW, SW, $t, false>(simd, &mut band, vectors.clone(), oy, ox);
+                            }
+                        }
+                        ox += $t;
+                    }};
+                }
                 match out_w - ox {
-                    8.. if T == 8 => ox += tile::<S, KW, SW, 8>(simd, columns, bias, ox, bounds, row.output),
-                    4.. => ox += tile::<S, KW, SW, 4>(simd, columns, bias, ox, bounds, row.output),
-                    2.. => ox += tile::<S, KW, SW, 2>(simd, columns, bias, ox, bounds, row.output),
-                    _ => ox += tile::<S, KW, SW, 1>(simd, columns, bias, ox, bounds, row.output),
+                    8.. if T == 8 => tiles!(8),
+                    4.. => tiles!(4),
+                    2.. => tiles!(2),
+                    _ => tiles!(1),
                 }
             }
         }
     }
 }
 
+/// Columns of input under the widest tile: 8 of stride 2 and 3 wide, or 4 of stride 2 and 5 wide.
+const MAX_COLUMNS: usize = 17;
+
+/// Computes some channel vectors of output columns `ox..ox + T` of row `oy`. With `INSIDE`, the whole tile is over
+/// the image.
 #[expect(clippy::needless_range_loop, reason = "constant bounds unroll; iterators over registers may not")]
-/// Computes output columns `ox..ox + T`, and returns `T`.
 #[inline(always)]
-fn tile<S: Simd, const KW: usize, const SW: usize, const T: usize>(
+fn tile<S: Simd, const KW: usize, const SW: usize, const T: usize, const INSIDE: bool>(
     simd: S,
-    columns: Columns<'_>,
-    bias: &[f32],
+    band: &mut Band<'_>,
+    vectors: Range<usize>,
+    oy: usize,
     ox: usize,
-    bounds: [S::V; 2],
-    output: &mut [f32],
-) -> usize {
-    let mut sums = [simd.read(bias); T];
-    let left = (ox * SW).wrapping_sub(columns.shape.pads[1]);
-    let inside = left < columns.shape.in_w && left + (T - 1) * SW + KW <= columns.shape.in_w;
-    for ky in 0..columns.rows {
-        let mut w = [simd.splat(0.0); KW];
-        for (kx, w) in w.iter_mut().enumerate() {
-            *w = simd.read(&columns.weights[(ky * KW + kx) * S::LANES..]);
-        }
-        for t in 0..T {
-            for kx in 0..KW {
-                let x = left.wrapping_add(t * SW + kx);
-                let x = if inside {
-                    // SAFETY: `ky < rows`, and the whole tile is inside the image.
-                    unsafe { columns.load(simd, ky, x) }
-                } else {
-                    columns.load_or_zero(simd, ky, x)
-                };
-                sums[t] = simd.fma(x, w[kx], sums[t]);
+) {
+    let Depthwise { shape, weights, bias, .. } = band.depthwise;
+    let Conv2d { in_w, in_c: channels, .. } = *shape;
+    let left = (ox * SW).wrapping_sub(shape.pads[1]);
+    let (lo, hi) = (simd.splat(band.bounds[0]), simd.splat(band.bounds[1]));
+    let rows = band.kernel_rows(oy);
+    let image = if rows.is_empty() { &[] } else { band.image_below(oy, rows.start) };
+    let row_step = shape.dilation[0] * in_w * channels;
+    let first = band.at(oy, ox, 0);
+    let output = &mut band.output[first..][..T * channels];
+    for vector in vectors {
+        let channel = first_channel(vector, S::LANES, channels);
+        let taps = (vector * shape.kernel[0] + rows.start) * KW * S::LANES;
+        let weights = &weights[taps..][..rows.len() * KW * S::LANES];
+        let mut sums = [simd.read(&bias[vector * S::LANES..][..S::LANES]); T];
+        // SAFETY: `image` reaches from the first kernel row to the end of the image, and `rows` only holds
+        // rows inside it; each column is checked, or promised by `INSIDE`; `channel` starts a whole vector of
+        // channels. So are the outputs, `T` pixels from `ox` on. Weights were sliced to what the loops read.
+        unsafe {
+            for ky in 0..rows.len() {
+                let weights = weights.as_ptr().add(ky * KW * S::LANES);
+                let mut w = [simd.splat(0.0); KW];
+                for kx in 0..KW {
+                    w[kx] = simd.load(weights.add(kx * S::LANES));
+                }
+                let row = image.as_ptr().add(ky * row_step + channel);
+                let mut x = [simd.splat(0.0); MAX_COLUMNS];
+                for column in 0..(T - 1) * SW + KW {
+                    let at = left.wrapping_add(column);
+                    if INSIDE || at < in_w {
+                        x[column] = simd.load(row.add(at * channels));
+                    }
+                }
+                for t in 0..T {
+                    for kx in 0..KW {
+                        sums[t] = simd.fma(x[t * SW + kx], w[kx], sums[t]);
+                    }
+                }
+            }
+            for t in 0..T {
+                let at = output.as_mut_ptr().add(t * channels + channel);
+                simd.store(at, simd.clamp(sums[t], lo, hi));
             }
         }
     }
-    for (t, sum) in sums.into_iter().enumerate() {
-        columns.store(simd, output, ox + t, bounds, sum);
-    }
-    T
 }
 
-/// Any kernel, stride and dilation, one column at a time.
-struct Any<'a>(RowKernel<'a>);
+/// Any kernel, stride and dilation, any number of channels; one pixel at a time.
+struct Any<'a>(Band<'a>);
 
 impl Kernel for Any<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<S: Simd>(self, simd: S) {
-        let row = self.0;
-        let bounds = row.bounds.map(|bound| simd.splat(bound));
-        for (columns, bias) in row.vectors::<S>() {
-            let shape = columns.shape;
+        let band = self.0;
+        let Depthwise { shape, weights, bias, .. } = band.depthwise;
+        let (channels, [kh, kw]) = (shape.in_c, shape.kernel);
+        let lanes = S::LANES.min(channels);
+        let (lo, hi) = (simd.splat(band.bounds[0]), simd.splat(band.bounds[1]));
+        for oy in band.rows.clone() {
             for ox in 0..shape.out_w() {
                 let left = (ox * shape.stride[1]).wrapping_sub(shape.pads[1]);
-                let mut sum = simd.read(bias);
-                let mut weights = columns.weights.chunks_exact(S::LANES);
-                for ky in 0..columns.rows {
-                    for (kx, w) in (0..shape.kernel[1]).zip(&mut weights) {
-                        let x = columns.load_or_zero(simd, ky, left.wrapping_add(kx * shape.dilation[1]));
-                        sum = simd.fma(x, simd.read(w), sum);
+                let weights = weights.chunks_exact(kh * kw * S::LANES).zip(bias.chunks_exact(S::LANES));
+                for (vector, (weights, bias)) in weights.enumerate() {
+                    let channel = first_channel(vector, S::LANES, channels);
+                    let mut sum = simd.read(bias);
+                    for ky in band.kernel_rows(oy) {
+                        let image_row = band.image_below(oy, ky);
+                        for kx in 0..kw {
+                            let x = left.wrapping_add(kx * shape.dilation[1]);
+                            if x < shape.in_w {
+                                let x = simd.read(&image_row[x * channels + channel..][..lanes]);
+                                sum = simd.fma(x, simd.read(&weights[(ky * kw + kx) * S::LANES..]), sum);
+                            }
+                        }
                     }
+                    let at = band.at(oy, ox, channel);
+                    simd.write(&mut band.output[at..at + lanes], simd.clamp(sum, lo, hi));
                 }
-                columns.store(simd, row.output, ox, bounds, sum);
             }
         }
     }
+}
+
+/// The last vector is moved back to end with the last channel, so that all vectors are whole; the channels it
+/// shares with the one before are computed twice, to the same result.
+fn first_channel(vector: usize, lanes: usize, channels: usize) -> usize {
+    (vector * lanes).min(channels.saturating_sub(lanes))
 }

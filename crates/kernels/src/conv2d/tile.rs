@@ -110,7 +110,7 @@ impl<const P: usize, const V: usize> Kernel for Sized<'_, P, V> {
                     }
                 }
             }
-            let [lo, hi] = tile.bounds.map(|bound| simd.splat(bound));
+            let (lo, hi) = (simd.splat(tile.bounds[0]), simd.splat(tile.bounds[1]));
             for p in 0..P {
                 for v in 0..V {
                     let y = simd.clamp(sums[p][v], lo, hi);

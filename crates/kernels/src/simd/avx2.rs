@@ -106,6 +106,11 @@ impl Simd for Avx2 {
         unsafe { _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }
     }
     #[inline(always)]
+    fn nan_or(self, a: __m256, b: __m256) -> __m256 {
+        // SAFETY: see the head of this block.
+        unsafe { _mm256_blendv_ps(b, a, _mm256_cmp_ps::<_CMP_UNORD_Q>(a, a)) }
+    }
+    #[inline(always)]
     fn abs(self, a: __m256) -> __m256 {
         // SAFETY: see the head of this block.
         unsafe { _mm256_andnot_ps(_mm256_set1_ps(-0.0), a) }

@@ -97,6 +97,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x) }
     }
     #[inline(always)]
+    fn nan_or(self, a: __m512, b: __m512) -> __m512 {
+        // SAFETY: see the head of this block.
+        unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(a, a), b, a) }
+    }
+    #[inline(always)]
     fn abs(self, a: __m512) -> __m512 {
         // SAFETY: see the head of this block.
         unsafe { _mm512_abs_ps(a) }

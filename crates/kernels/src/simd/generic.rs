@@ -84,6 +84,10 @@ impl Simd for Generic {
         array::from_fn(|i| if a[i] < b[i] { x[i] } else { y[i] })
     }
     #[inline(always)]
+    fn nan_or(self, a: Self::V, b: Self::V) -> Self::V {
+        zip(a, b, |a, b| if a.is_nan() { a } else { b })
+    }
+    #[inline(always)]
     fn abs(self, a: Self::V) -> Self::V {
         a.map(f32::abs)
     }

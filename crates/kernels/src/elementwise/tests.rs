@@ -1,0 +1,87 @@
+//! Every function, on every instruction set of this machine, against the plain twin.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::testing::{assert_close, noise};
+
+const UNARY: [Unary; 12] = [
+    Unary::Relu,
+    Unary::LeakyRelu { alpha: 0.1 },
+    Unary::Clip { lo: -1.5, hi: 6.0 },
+    Unary::Sigmoid,
+    Unary::Silu,
+    Unary::Tanh,
+    Unary::Erf,
+    Unary::Gelu,
+    Unary::Exp,
+    Unary::HardSwish,
+    Unary::HardSigmoid { alpha: 0.2, beta: 0.5 },
+    Unary::Clip { lo: f32::NEG_INFINITY, hi: 0.0 },
+];
+
+const BINARY: [Binary; 6] = [Binary::Add, Binary::Sub, Binary::Mul, Binary::Div, Binary::Max, Binary::Min];
+
+proptest! {
+    #[test]
+    fn functions_agree_with_the_reference(len in 0usize..70, seed: u64, scale in 0.01f32..20.0) {
+        let x: Vec<f32> = noise(len, seed).iter().map(|x| x * scale).collect();
+        for (isa, op) in Isa::supported().flat_map(|isa| UNARY.map(|op| (isa, op))) {
+            let mut y = vec![f32::NAN; len];
+            unary(isa, op, &x, &mut y);
+            let want: Vec<f32> = x.iter().map(|&x| reference::unary(op, x)).collect();
+            let tolerance = |i: usize| match op {
+                // Their sums cancel: the error is relative to the input, not to the result.
+                Unary::Gelu | Unary::HardSwish | Unary::HardSigmoid { .. } => 1e-6 * x[i].abs().max(1.0),
+                _ => 1e-6 * want[i].abs(),
+            };
+            assert_close(&y, &want, tolerance, (isa, op));
+        }
+    }
+
+    #[test]
+    fn a_result_does_not_depend_on_its_position(len in 1usize..50, x in -10f32..10.0) {
+        for (isa, op) in Isa::supported().flat_map(|isa| UNARY.map(|op| (isa, op))) {
+            let mut y = vec![x; len];
+            unary_in_place(isa, op, &mut y);
+            prop_assert!(y.iter().all(|&other| other == y[0]), "{} {:?}", isa, op);
+        }
+    }
+
+    #[test]
+    fn arithmetic_equals_the_reference(rows in 0usize..5, channels in 1usize..40, seed: u64) {
+        let (a, b) = (noise(rows * channels, seed), noise(rows * channels, !seed));
+        for (isa, op) in Isa::supported().flat_map(|isa| BINARY.map(|op| (isa, op))) {
+            let mut y = vec![f32::NAN; a.len()];
+            binary(isa, op, &a, &b, &mut y);
+            let want: Vec<f32> = a.iter().zip(&b).map(|(&a, &b)| reference::binary(op, a, b)).collect();
+            prop_assert_eq!(&y, &want);
+
+            if let Some(b) = b.get(..channels) {
+                let mut y = a.clone();
+                binary_channel_in_place(isa, op, &mut y, b);
+                let want: Vec<f32> = a.iter().zip(b.iter().cycle()).map(|(&a, &b)| reference::binary(op, a, b)).collect();
+                prop_assert_eq!(&y, &want);
+            }
+        }
+    }
+}
+
+#[test]
+fn long_slices_are_covered_and_the_residual_end_equals_its_parts() {
+    let (a, b) = (noise(3 * PIECE + 5, 1), noise(3 * PIECE + 5, 2));
+    for isa in Isa::supported() {
+        let mut y = vec![f32::NAN; a.len()];
+        add_activate(isa, &a, &b, Some(Unary::Relu), &mut y);
+        assert!(y.iter().zip(a.iter().zip(&b)).all(|(&y, (a, b))| y == (a + b).max(0.0)), "{isa}");
+    }
+}
+
+#[test]
+fn nan_stays_nan() {
+    for (isa, op) in Isa::supported().flat_map(|isa| UNARY.map(|op| (isa, op))) {
+        let mut y = [f32::NAN; 19];
+        unary_in_place(isa, op, &mut y);
+        assert!(y.iter().all(|y| y.is_nan()), "{isa} {op:?}");
+    }
+}

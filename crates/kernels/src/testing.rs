@@ -1,0 +1,27 @@
+//! What the tests of all families share: seeded data, and closeness.
+
+/// `len` values in [-1, 1), the same for the same seed.
+pub(crate) fn noise(len: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(2).wrapping_add(1);
+    (0..len)
+        .map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+/// Every value within its own tolerance of the wanted one.
+#[track_caller]
+pub(crate) fn assert_close(
+    got: &[f32],
+    want: &[f32],
+    tolerance: impl Fn(usize) -> f32,
+    what: impl std::fmt::Debug,
+) {
+    assert_eq!(got.len(), want.len(), "{what:?}");
+    for (i, (&got, &want)) in got.iter().zip(want).enumerate() {
+        let close = (got - want).abs() <= tolerance(i) || got == want || got.is_nan() && want.is_nan();
+        assert!(close, "{what:?}: value {i} is {got}, not {want}");
+    }
+}
