@@ -1,6 +1,7 @@
-//! Why a node could not be evaluated.
+//! Why a node, or a whole network, could not be evaluated.
 
 use lowbit_graph::ShapeError;
+use lowbit_graph::passes::PassError;
 use lowbit_tensor::{DType, TensorError};
 
 /// Why an operator could not be evaluated on its inputs. The node's name is added by the caller.
@@ -20,4 +21,50 @@ pub enum EvalError {
         /// Element type found.
         dtype: DType,
     },
+    /// An integer was divided by zero.
+    #[error("an integer is divided by zero")]
+    DivisionByZero,
+}
+
+/// Why a network could not be compiled or run.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// A node failed.
+    #[error("node `{node}`: {source}")]
+    Node {
+        /// Its name.
+        node: String,
+        /// Why.
+        source: EvalError,
+    },
+    /// Shapes could not be worked out.
+    #[error(transparent)]
+    Pass(#[from] PassError),
+    /// An array could not be made.
+    #[error(transparent)]
+    Tensor(#[from] TensorError),
+    /// The number of inputs differs.
+    #[error("the network takes {expected} input(s), found {found}")]
+    InputCount {
+        /// Inputs of the network.
+        expected: usize,
+        /// Inputs given.
+        found: usize,
+    },
+    /// An input has another element type.
+    #[error("an input is {0}; the network takes {1}")]
+    InputType(DType, DType),
+    /// An input has another shape.
+    #[error("input `{name}` is {found:?}; the network takes {expected}")]
+    InputShape {
+        /// Name of the input.
+        name: String,
+        /// Shape given.
+        found: Vec<usize>,
+        /// Shape declared, as text.
+        expected: String,
+    },
+    /// The forced instruction set is not available.
+    #[error(transparent)]
+    Isa(#[from] lowbit_kernels::IsaError),
 }

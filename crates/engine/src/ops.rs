@@ -4,36 +4,65 @@
 //! f64 and rounded once at the end. It folds constants, serves what needs no speed, and is the oracle of the fast forms.
 
 mod add;
+mod average_pool;
+mod batch_normalization;
 mod bipolar_quant;
 mod bit_shift;
 mod bitwise_and;
 mod bitwise_or;
 mod cast;
+mod clip;
 mod concat;
 mod constant_of_shape;
 mod conv;
+mod conv_transpose;
 mod dequantize_linear;
+mod div;
 mod dropout;
+mod erf;
 mod expand;
 mod fake_quantize;
 mod flatten;
 mod gather;
+mod gelu;
+mod gemm;
+mod global_average_pool;
+mod hard_sigmoid;
+mod hard_swish;
 mod identity;
 mod int_quant;
+mod layer_normalization;
+mod leaky_relu;
+mod lrn;
+mod matmul;
+mod max_pool;
+mod mul;
 mod pad;
+mod pow;
+mod prelu;
 mod quantize_linear;
+mod reduce_mean;
 mod relu;
 mod reshape;
+mod resize;
 mod shape;
+mod sigmoid;
 mod slice;
+mod softmax;
 mod split;
+mod sqrt;
 mod squeeze;
+mod sub;
 mod support;
+mod tanh;
 mod transpose;
 mod unsqueeze;
 
 use crate::EvalError;
-use lowbit_graph::Op;
+use crate::form::{Form, Operand, Site};
+use lowbit_graph::ops::FakeQuantize;
+use lowbit_graph::{Graph, Node, Op, TensorType};
+use lowbit_kernels::{FakeQuant, Unary};
 use lowbit_tensor::Tensor;
 
 /// Applies an operator to its inputs (`None` for an absent optional one) by its plain twin.
@@ -43,31 +72,132 @@ use lowbit_tensor::Tensor;
 pub fn evaluate(op: &Op, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     match op {
         Op::Add(op) => add::reference(op, inputs),
+        Op::AveragePool(op) => average_pool::reference(op, inputs),
+        Op::BatchNormalization(op) => batch_normalization::reference(op, inputs),
         Op::BipolarQuant(op) => bipolar_quant::reference(op, inputs),
         Op::BitShift(op) => bit_shift::reference(op, inputs),
         Op::BitwiseAnd(op) => bitwise_and::reference(op, inputs),
         Op::BitwiseOr(op) => bitwise_or::reference(op, inputs),
         Op::Cast(op) => cast::reference(op, inputs),
+        Op::Clip(op) => clip::reference(op, inputs),
         Op::Concat(op) => concat::reference(op, inputs),
         Op::ConstantOfShape(op) => constant_of_shape::reference(op, inputs),
         Op::Conv(op) => conv::reference(op, inputs),
+        Op::ConvTranspose(op) => conv_transpose::reference(op, inputs),
         Op::DequantizeLinear(op) => dequantize_linear::reference(op, inputs),
+        Op::Div(op) => div::reference(op, inputs),
         Op::Dropout(op) => dropout::reference(op, inputs),
+        Op::Erf(op) => erf::reference(op, inputs),
         Op::Expand(op) => expand::reference(op, inputs),
         Op::FakeQuantize(op) => fake_quantize::reference(op, inputs),
         Op::Flatten(op) => flatten::reference(op, inputs),
         Op::Gather(op) => gather::reference(op, inputs),
+        Op::Gelu(op) => gelu::reference(op, inputs),
+        Op::Gemm(op) => gemm::reference(op, inputs),
+        Op::GlobalAveragePool(op) => global_average_pool::reference(op, inputs),
+        Op::HardSigmoid(op) => hard_sigmoid::reference(op, inputs),
+        Op::HardSwish(op) => hard_swish::reference(op, inputs),
         Op::Identity(op) => identity::reference(op, inputs),
         Op::IntQuant(op) => int_quant::reference(op, inputs),
+        Op::LayerNormalization(op) => layer_normalization::reference(op, inputs),
+        Op::LeakyRelu(op) => leaky_relu::reference(op, inputs),
+        Op::Lrn(op) => lrn::reference(op, inputs),
+        Op::MatMul(op) => matmul::reference(op, inputs),
+        Op::MaxPool(op) => max_pool::reference(op, inputs),
+        Op::Mul(op) => mul::reference(op, inputs),
         Op::Pad(op) => pad::reference(op, inputs),
+        Op::Pow(op) => pow::reference(op, inputs),
+        Op::PRelu(op) => prelu::reference(op, inputs),
         Op::QuantizeLinear(op) => quantize_linear::reference(op, inputs),
+        Op::ReduceMean(op) => reduce_mean::reference(op, inputs),
         Op::Relu(op) => relu::reference(op, inputs),
         Op::Reshape(op) => reshape::reference(op, inputs),
+        Op::Resize(op) => resize::reference(op, inputs),
         Op::Shape(op) => shape::reference(op, inputs),
+        Op::Sigmoid(op) => sigmoid::reference(op, inputs),
         Op::Slice(op) => slice::reference(op, inputs),
+        Op::Softmax(op) => softmax::reference(op, inputs),
         Op::Split(op) => split::reference(op, inputs),
+        Op::Sqrt(op) => sqrt::reference(op, inputs),
         Op::Squeeze(op) => squeeze::reference(op, inputs),
+        Op::Sub(op) => sub::reference(op, inputs),
+        Op::Tanh(op) => tanh::reference(op, inputs),
         Op::Transpose(op) => transpose::reference(op, inputs),
         Op::Unsqueeze(op) => unsqueeze::reference(op, inputs),
     }
+}
+
+/// [`evaluate`] as passes over a graph call it.
+///
+/// # Errors
+/// As text.
+pub fn evaluate_for_pass(op: &Op, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, String> {
+    evaluate(op, inputs).map_err(|error| error.to_string())
+}
+
+/// The fast form of a node, if its operator has one that fits the site.
+pub(crate) fn forward(op: &Op, site: &Site<'_>) -> Option<Form> {
+    let form = match op {
+        Op::Add(op) => add::forward(op, site),
+        Op::AveragePool(op) => average_pool::forward(op, site),
+        Op::Clip(op) => clip::forward(op, site),
+        Op::Concat(op) => concat::forward(op, site),
+        Op::Conv(op) => return conv::forward(op, site),
+        Op::Div(op) => div::forward(op, site),
+        Op::Erf(op) => erf::forward(op, site),
+        Op::FakeQuantize(op) => fake_quantize::forward(op, site),
+        Op::Flatten(op) => flatten::forward(op, site),
+        Op::Gelu(op) => gelu::forward(op, site),
+        Op::Gemm(op) => return gemm::forward(op, site),
+        Op::GlobalAveragePool(op) => global_average_pool::forward(op, site),
+        Op::HardSigmoid(op) => hard_sigmoid::forward(op, site),
+        Op::HardSwish(op) => hard_swish::forward(op, site),
+        Op::Identity(op) => identity::forward(op, site),
+        Op::LeakyRelu(op) => leaky_relu::forward(op, site),
+        Op::MatMul(op) => return matmul::forward(op, site),
+        Op::MaxPool(op) => max_pool::forward(op, site),
+        Op::Mul(op) => mul::forward(op, site),
+        Op::ReduceMean(op) => reduce_mean::forward(op, site),
+        Op::Relu(op) => relu::forward(op, site),
+        Op::Reshape(op) => reshape::forward(op, site),
+        Op::Sigmoid(op) => sigmoid::forward(op, site),
+        Op::Softmax(op) => softmax::forward(op, site),
+        Op::Squeeze(op) => squeeze::forward(op, site),
+        Op::Sub(op) => sub::forward(op, site),
+        Op::Tanh(op) => tanh::forward(op, site),
+        Op::Unsqueeze(op) => unsqueeze::forward(op, site),
+        _ => None,
+    };
+    // Only convolutions and matrix products carry a tail.
+    form.filter(|_| !site.tail.is_some())
+}
+
+/// The activation of a node as a kernel's epilogue knows it, if it does.
+pub(crate) fn activation(graph: &Graph, node: &Node) -> Option<Unary> {
+    match &node.op {
+        Op::Relu(_) => Some(Unary::Relu),
+        Op::LeakyRelu(op) => Some(Unary::LeakyRelu { alpha: op.alpha }),
+        Op::HardSwish(_) => Some(Unary::HardSwish),
+        Op::HardSigmoid(op) => Some(Unary::HardSigmoid { alpha: op.alpha, beta: op.beta }),
+        Op::Sigmoid(_) => Some(Unary::Sigmoid),
+        Op::Tanh(_) => Some(Unary::Tanh),
+        Op::Gelu(op) if !op.tanh => Some(Unary::Gelu),
+        Op::Clip(_) => {
+            let types: Vec<Option<TensorType>> =
+                (1..3).map(|i| graph.constant_input(node, i).map(|t| TensorType::from(t.as_ref()))).collect();
+            let operand = |i: usize| {
+                let ty = types[i - 1].as_ref()?;
+                let constant = graph.constant_input(node, i).map(|t| t.as_ref());
+                Some(Operand { ty, layout: crate::Layout::RowMajor, constant })
+            };
+            let given = |i: usize| node.input(i).is_some() && types[i - 1].is_none();
+            if given(1) || given(2) { None } else { clip::limits(operand(1).as_ref(), operand(2).as_ref()) }
+        }
+        _ => None,
+    }
+}
+
+/// The per-tensor rounding of a node as a kernel's epilogue knows it.
+pub(crate) fn per_tensor_fake_quant(op: &FakeQuantize) -> Option<FakeQuant> {
+    fake_quantize::per_tensor(op)
 }

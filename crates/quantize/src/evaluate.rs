@@ -1,0 +1,107 @@
+//! Comparing networks on samples: correct guesses, agreement with the first, signal to noise.
+
+use crate::report::Score;
+
+/// Running comparison of several networks' outputs; the first is the yardstick.
+#[derive(Clone, Debug)]
+pub struct Comparison {
+    tallies: Vec<Tally>,
+    samples: usize,
+    labelled: usize,
+    classes: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Tally {
+    top1: usize,
+    top5: usize,
+    agree: usize,
+    signal: f64,
+    noise: f64,
+}
+
+impl Comparison {
+    /// A comparison of `models` networks.
+    pub fn new(models: usize) -> Comparison {
+        Comparison { tallies: vec![Tally::default(); models], samples: 0, labelled: 0, classes: 0 }
+    }
+
+    /// Adds a batch: for each network its outputs `[n, classes]`, flat, and the labels if there are any.
+    pub fn add(&mut self, outputs: &[&[f32]], classes: usize, labels: Option<&[u32]>) {
+        let Some(first) = outputs.first() else { return };
+        self.classes = classes;
+        let n = first.len() / classes.max(1);
+        self.samples += n;
+        self.labelled += labels.map_or(0, <[u32]>::len);
+        for (tally, output) in self.tallies.iter_mut().zip(outputs) {
+            for (i, (row, reference)) in output.chunks_exact(classes).zip(first.chunks_exact(classes)).enumerate() {
+                let guess = best(row);
+                tally.agree += usize::from(guess == best(reference));
+                for (&y, &r) in row.iter().zip(reference) {
+                    tally.signal += f64::from(r) * f64::from(r);
+                    tally.noise += (f64::from(y) - f64::from(r)).powi(2);
+                }
+                if let Some(label) = labels.and_then(|l| l.get(i)).map(|&l| l as usize) {
+                    tally.top1 += usize::from(guess == label);
+                    let above = row.get(label).map_or(usize::MAX, |&own| row.iter().filter(|&&y| y > own).count());
+                    tally.top5 += usize::from(above < 5);
+                }
+            }
+        }
+    }
+
+    /// The figures, one per network; names, bits and sizes are for the caller to fill in.
+    pub fn scores(&self) -> Vec<Score> {
+        let percent = |count: usize, of: usize| (of > 0).then(|| 100.0 * count as f64 / of as f64);
+        let score = |(i, tally): (usize, &Tally)| Score {
+            samples: self.samples,
+            top1: percent(tally.top1, self.labelled),
+            top5: percent(tally.top5, self.labelled).filter(|_| self.classes > 5),
+            agreement: percent(tally.agree, self.samples).filter(|_| i > 0),
+            sqnr_db: sqnr_db(tally.signal, tally.noise).filter(|_| i > 0),
+            ..Score::default()
+        };
+        self.tallies.iter().enumerate().map(score).collect()
+    }
+}
+
+/// Signal-to-quantization-noise ratio in dB; `None` where there is no noise or no signal.
+pub fn sqnr_db(signal: f64, noise: f64) -> Option<f64> {
+    (noise > 0.0 && signal > 0.0).then(|| 10.0 * (signal / noise).log10())
+}
+
+/// Index of the largest value; the first of equals, NaN never.
+fn best(row: &[f32]) -> usize {
+    let mut best = 0;
+    for (i, &y) in row.iter().enumerate() {
+        if y > row[best] || row[best].is_nan() {
+            best = i;
+        }
+    }
+    best
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn guesses_agreement_and_noise_are_counted() {
+        let mut comparison = Comparison::new(2);
+        let (a, b) = ([1.0, 0.0, 0.0, 2.0], [1.0, 0.0, 2.0, 0.0]);
+        comparison.add(&[&a, &b], 2, Some(&[0, 1]));
+        let scores = comparison.scores();
+        assert_eq!((scores[0].top1, scores[1].top1), (Some(100.0), Some(50.0)));
+        assert_eq!((scores[0].agreement, scores[1].agreement), (None, Some(50.0)));
+        let expected = 10.0 * (5.0f64 / 8.0).log10();
+        assert!((scores[1].sqnr_db.unwrap() - expected).abs() < 1e-9);
+        assert_eq!(scores[0].top5, None);
+    }
+
+    #[test]
+    fn without_labels_there_is_no_accuracy() {
+        let mut comparison = Comparison::new(1);
+        comparison.add(&[&[0.0, 1.0]], 2, None);
+        assert_eq!(comparison.scores()[0].top1, None);
+    }
+}

@@ -1,0 +1,265 @@
+//! Graph + Plan → a graph of `QuantizeLinear`/`DequantizeLinear` pairs that runtimes fuse into integer kernels.
+//!
+//! What is written computes what [`crate::simulate`] computes: read back and prepared, it is the same network.
+//!
+//! * An edge: `QuantizeLinear` (uint8) → `Clip` on the codes below 8 bits → `DequantizeLinear`.
+//! * A ReLU or clip that the codes already do (its ends are the end codes) is left out.
+//! * A weight: int8 (packed as the flavour says) → `DequantizeLinear` per channel.
+//! * A bias: int32 with scale exactly input scale × weight scale, else runtimes do not fuse the layer.
+
+use super::{Flavour, planes};
+use crate::plan::Plan;
+use crate::simulate::{rounded_bias, runs_on_integers};
+use crate::site::Sites;
+use lowbit_graph::ops::{Add, Clip, DequantizeLinear, IntQuant, QuantizeLinear, Rounding};
+use lowbit_graph::{Graph, GraphError, Node, Op, ValueId};
+use lowbit_tensor::number::encode;
+use lowbit_tensor::{Code, DType, Data, Tensor, Uniform};
+use std::collections::{HashMap, HashSet};
+
+/// A graph being added to: new nodes are collected and put in order at the end.
+pub(super) struct Builder {
+    graph: Graph,
+    new: Vec<Node>,
+    taken: HashSet<String>,
+}
+
+impl Builder {
+    fn fresh(&mut self, name: String) -> String {
+        let mut fresh = name.clone();
+        let mut i = 1;
+        while !self.taken.insert(fresh.clone()) {
+            fresh = format!("{name}_{i}");
+            i += 1;
+        }
+        fresh
+    }
+
+    pub(super) fn constant(&mut self, name: String, tensor: Tensor) -> ValueId {
+        let name = self.fresh(name);
+        self.graph.add_constant(name, tensor)
+    }
+
+    pub(super) fn node(&mut self, name: String, op: Op, inputs: &[ValueId]) -> ValueId {
+        let name = self.fresh(name);
+        let output = self.graph.add_edge(name.clone());
+        self.new.push(Node { name, op, inputs: inputs.iter().copied().map(Some).collect(), outputs: vec![output] });
+        output
+    }
+
+    fn scalar(&mut self, name: String, value: f32) -> ValueId {
+        self.constant(name, Tensor::scalar(value))
+    }
+}
+
+/// The network with its plan written out.
+///
+/// # Errors
+/// Only if the result cannot be ordered, which would be a fault of this pass.
+pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Result<Graph, GraphError> {
+    let taken = graph.values.iter().map(|v| v.name.clone()).chain(graph.nodes.iter().map(|n| n.name.clone()));
+    let mut b = Builder { taken: taken.collect(), graph: graph.clone(), new: Vec::new() };
+    for i in 0..sites.weights.len() {
+        weight(&mut b, graph, sites, plan, flavour, i);
+    }
+    let outputs = b.graph.outputs.clone();
+    let mut shared: HashMap<usize, [ValueId; 2]> = HashMap::new();
+    for (i, site) in sites.activations.iter().enumerate() {
+        let Some(Code::Uniform(code)) = &plan.activations[i].code else { continue };
+        // A folded activation goes when the end codes do its work.
+        let redundant = |before: &ValueId| {
+            let [lo, hi] = code.range(0);
+            let at = |bound: f32| encode(bound, code.scale[0], code.zero_point[0], [lo, hi]);
+            let [low, high] = site.bounds;
+            let _ = before;
+            code.axis.is_none()
+                && (low == f32::NEG_INFINITY || at(low) == lo)
+                && (high == f32::INFINITY || at(high) == hi)
+        };
+        let source = site.before_activation.filter(redundant).unwrap_or(site.value);
+        let root = sites.root(i);
+        let [scale, zero_point] = *shared.entry(root).or_insert_with(|| parameters(&mut b, &site.name, code, flavour));
+        let mark = b.new.len();
+        let decoded = edge(&mut b, &site.name, code, source, scale, zero_point, flavour);
+        let added = b.new.split_off(mark);
+        b.graph.replace_uses(site.value, decoded);
+        for output in &mut b.graph.outputs {
+            // Outputs keep their names; see `keep_output_names`.
+            if *output == site.value {
+                *output = decoded;
+            }
+        }
+        b.new.extend(added);
+    }
+    keep_output_names(&mut b.graph, &outputs);
+    b.graph.nodes.append(&mut b.new);
+    b.graph.sort()?;
+    lowbit_graph::passes::dead_nodes(&mut b.graph);
+    Ok(b.graph)
+}
+
+/// Where an output became another value, the two swap names, so that callers find what they knew.
+fn keep_output_names(graph: &mut Graph, before: &[ValueId]) {
+    for (&old, &new) in before.iter().zip(&graph.outputs.clone()) {
+        if old != new {
+            let name = std::mem::take(&mut graph.values[old.0].name);
+            graph.values[old.0].name = std::mem::replace(&mut graph.values[new.0].name, name);
+            let (dtype, shape) = (graph.values[old.0].dtype, graph.values[old.0].shape.clone());
+            (graph.values[new.0].dtype, graph.values[new.0].shape) = (dtype, shape);
+        }
+    }
+}
+
+/// Scale and zero point of an edge as constants.
+fn parameters(b: &mut Builder, name: &str, code: &Uniform, flavour: Flavour) -> [ValueId; 2] {
+    let shape = if code.axis.is_some() { vec![code.scale.len()] } else { vec![] };
+    let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(shape.clone(), code.scale.clone()));
+    let zero_points: Vec<u8> = code.zero_point.iter().map(|&z| z as u8).collect();
+    let zero = match flavour {
+        Flavour::Qonnx => {
+            Tensor::from_f32(shape, code.zero_point.iter().map(|&z| z as f32).collect())
+        }
+        _ => {
+            let zero = Tensor::new(shape, Data::U8(zero_points)).expect("one per scale");
+            if is_nibble(code, flavour) { zero.cast(DType::U4) } else { zero }
+        }
+    };
+    [scale, b.constant(format!("{name}.zero_point"), zero)]
+}
+
+/// Whether an edge is written as UINT4.
+fn is_nibble(code: &Uniform, flavour: Flavour) -> bool {
+    flavour == Flavour::Textbook && code.bits.iter().all(|&b| b == 4)
+}
+
+/// The rounding of one edge; returns the decoded value.
+fn edge(
+    b: &mut Builder,
+    name: &str,
+    code: &Uniform,
+    source: ValueId,
+    scale: ValueId,
+    zero_point: ValueId,
+    flavour: Flavour,
+) -> ValueId {
+    let bits = code.max_bits();
+    if flavour == Flavour::Qonnx {
+        let width = b.scalar(format!("{name}.bits"), f32::from(bits));
+        let op = Op::IntQuant(IntQuant { signed: false, narrow: false, rounding: Rounding::HalfEven });
+        return b.node(format!("{name}.quantized"), op, &[source, scale, zero_point, width]);
+    }
+    let axis = code.axis.map_or(1, |a| a as i64);
+    let quantize = Op::QuantizeLinear(QuantizeLinear { axis, ..QuantizeLinear::default() });
+    let mut codes = b.node(format!("{name}.codes"), quantize, &[source, scale, zero_point]);
+    if bits < 8 && !is_nibble(code, flavour) {
+        let [lo, hi] = code.range(0);
+        let limit = |q: i32| Tensor::new(vec![], Data::U8(vec![q as u8])).expect("a scalar");
+        let least = b.constant(format!("{name}.least"), limit(lo));
+        let most = b.constant(format!("{name}.most"), limit(hi));
+        codes = b.node(format!("{name}.clipped"), Op::Clip(Clip), &[codes, least, most]);
+    }
+    let dequantize = Op::DequantizeLinear(DequantizeLinear { axis, ..DequantizeLinear::default() });
+    b.node(format!("{name}.quantized"), dequantize, &[codes, scale, zero_point])
+}
+
+/// Writes weight `i` and its bias.
+fn weight(b: &mut Builder, graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour, i: usize) {
+    let (site, setting) = (&sites.weights[i], &plan.weights[i]);
+    let node = site.node.0;
+    let name = graph.value(site.value).name.clone();
+    if let Some(Code::Uniform(code)) = &setting.code {
+        let tensor = graph.constant(site.value).expect("weight sites are constants");
+        let values = setting.values.clone().unwrap_or_else(|| tensor.to_f32());
+        let mut decoded = if flavour == Flavour::Qonnx {
+            float_weight(b, &name, code, values, tensor.shape())
+        } else {
+            integer_weight(b, &name, code, &values, tensor.shape(), flavour)
+        };
+        if let Some(shift) = &code.shift {
+            let mut shape = vec![1; tensor.shape().len()];
+            if let Some(axis) = code.axis {
+                shape[axis] = shift.len();
+            }
+            let shift = b.constant(format!("{name}.shift"), Tensor::from_f32(shape, shift.clone()));
+            decoded = b.node(format!("{name}.shifted"), Op::Add(Add), &[decoded, shift]);
+        }
+        b.graph.nodes[node].inputs[site.input] = Some(decoded);
+    }
+    let Some(bias) = rounded_bias(graph, sites, plan, i) else { return };
+    let name = format!("{}.bias", site.name);
+    let id = match bias.codes.filter(|_| flavour != Flavour::Qonnx && runs_on_integers(sites, plan, site.node)) {
+        Some(codes) => {
+            let shape = if bias.scale.len() == 1 { vec![] } else { vec![bias.scale.len()] };
+            let codes = Tensor::new(vec![codes.len()], Data::I32(codes)).expect("one code each");
+            let codes = b.constant(format!("{name}.codes"), codes);
+            let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(shape, bias.scale));
+            let op = Op::DequantizeLinear(DequantizeLinear { axis: 0, ..DequantizeLinear::default() });
+            b.node(format!("{name}.quantized"), op, &[codes, scale])
+        }
+        None => b.constant(format!("{name}.value"), Tensor::from_f32([bias.values.len()], bias.values)),
+    };
+    b.graph.nodes[node].inputs.resize(3, None);
+    b.graph.nodes[node].inputs[2] = Some(id);
+}
+
+fn integer_weight(
+    b: &mut Builder,
+    name: &str,
+    code: &Uniform,
+    values: &[f32],
+    shape: &[usize],
+    flavour: Flavour,
+) -> ValueId {
+    let codes = code.codes(values, shape);
+    let axis = code.axis.unwrap_or(0);
+    let alike = code.bits.iter().all(|&w| w == code.bits[0]);
+    let int8 = |codes: &[i32]| {
+        let data = if code.signed {
+            Data::I8(codes.iter().map(|&q| q as i8).collect())
+        } else {
+            Data::U8(codes.iter().map(|&q| q as u8).collect())
+        };
+        Tensor::new(shape.to_vec(), data).expect("one code each")
+    };
+    let narrow = code.signed && alike && code.bits[0] <= 4;
+    let stored = match flavour {
+        Flavour::Packed if code.signed => {
+            // A per-tensor width is every channel's width.
+            planes::write(b, name, &codes, shape, axis, &code.bits)
+        }
+        Flavour::Textbook if narrow => {
+            let dtype = if code.bits[0] <= 2 { DType::I2 } else { DType::I4 };
+            b.constant(format!("{name}.codes"), int8(&codes).cast(dtype))
+        }
+        _ => b.constant(format!("{name}.codes"), int8(&codes)),
+    };
+    let per = if code.axis.is_some() { vec![code.scale.len()] } else { vec![] };
+    let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(per.clone(), code.scale.clone()));
+    let mut inputs = vec![stored, scale];
+    if !code.is_symmetric() {
+        let zero = Data::U8(code.zero_point.iter().map(|&z| z as u8).collect());
+        inputs.push(b.constant(format!("{name}.zero_point"), Tensor::new(per, zero).expect("one per scale")));
+    }
+    let op = Op::DequantizeLinear(DequantizeLinear { axis: axis as i64, ..DequantizeLinear::default() });
+    b.node(format!("{name}.quantized"), op, &inputs)
+}
+
+/// QONNX: the float weight through `IntQuant`, scales shaped to broadcast along the channel axis.
+fn float_weight(b: &mut Builder, name: &str, code: &Uniform, values: Vec<f32>, shape: &[usize]) -> ValueId {
+    let per = |values: Vec<f32>| {
+        let mut extents = vec![1; shape.len()];
+        match code.axis {
+            Some(axis) if values.len() > 1 => extents[axis] = values.len(),
+            _ => extents.clear(),
+        }
+        Tensor::from_f32(extents, values)
+    };
+    let alike = code.bits.iter().all(|&w| w == code.bits[0]);
+    let bits = if alike { &code.bits[..1] } else { &code.bits };
+    let value = b.constant(format!("{name}.float"), Tensor::from_f32(shape, values));
+    let scale = b.constant(format!("{name}.scale"), per(code.scale.clone()));
+    let zero = b.constant(format!("{name}.zero_point"), per(code.zero_point.iter().map(|&z| z as f32).collect()));
+    let width = b.constant(format!("{name}.bits"), per(bits.iter().map(|&w| f32::from(w)).collect()));
+    let op = Op::IntQuant(IntQuant { signed: code.signed, narrow: false, rounding: Rounding::HalfEven });
+    b.node(format!("{name}.quantized"), op, &[value, scale, zero, width])
+}

@@ -1,0 +1,66 @@
+//! The one trait of methods, and the entry by which a method is found.
+
+use crate::plan::Plan;
+use crate::strict::{self, ConfigError};
+use crate::workbench::Workbench;
+use serde::de::DeserializeOwned;
+use std::fmt::Debug;
+
+/// A step of a recipe: improves the plan, returns untouched what it has no opinion on.
+pub trait Method: Debug + Send + Sync {
+    /// Returns the plan with this step's choices.
+    ///
+    /// # Errors
+    /// When the step lacks what it needs.
+    fn refine(&self, plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError>;
+}
+
+/// Why a step could not do its work.
+#[derive(Debug, thiserror::Error)]
+pub enum MethodError {
+    /// A site was left without a code at the end of the recipe.
+    #[error("no step chose a code for the {0}; add a step such as `minmax` or `mse` for it")]
+    NoCode(String),
+    /// A step needs what an earlier step did not provide.
+    #[error("{step}: {message}")]
+    Needs {
+        /// The step.
+        step: &'static str,
+        /// What is missing, and how to provide it.
+        message: String,
+    },
+}
+
+/// Parses a method's options.
+type Parse = fn(&str, toml::Table) -> Result<Box<dyn Method>, ConfigError>;
+
+/// How a method is listed and made.
+#[derive(Clone, Copy)]
+pub struct Entry {
+    /// Name in recipes.
+    pub id: &'static str,
+    /// One line for people.
+    pub summary: &'static str,
+    /// Options: name and meaning, with range and default.
+    pub options: &'static [(&'static str, &'static str)],
+    parse: Parse,
+}
+
+impl Entry {
+    /// An entry for a method whose options are its fields.
+    pub const fn new<M: Method + DeserializeOwned + 'static>(
+        id: &'static str,
+        summary: &'static str,
+        options: &'static [(&'static str, &'static str)],
+    ) -> Entry {
+        Entry { id, summary, options, parse: |place, table| Ok(Box::new(strict::from_table::<M>(place, table)?)) }
+    }
+
+    /// Makes the method from its options.
+    ///
+    /// # Errors
+    /// On unknown options or values of another kind.
+    pub fn parse(&self, place: &str, table: toml::Table) -> Result<Box<dyn Method>, ConfigError> {
+        (self.parse)(&format!("{place} ({})", self.id), table)
+    }
+}

@@ -1,0 +1,42 @@
+//! The methods: one file each, and this list. Help, recipe parsing and the generic tests follow from it.
+
+pub mod aciq;
+pub mod bias_correction;
+pub mod bit_allocation;
+pub mod kl;
+pub mod minmax;
+pub mod mse;
+pub mod percentile;
+mod range;
+
+use crate::method::{Entry, Method};
+use crate::strict::{self, ConfigError};
+
+/// Every method, in the order in which a recipe would use them.
+pub const ALL: &[Entry] = &[
+    minmax::ENTRY,
+    percentile::ENTRY,
+    mse::ENTRY,
+    kl::ENTRY,
+    aciq::ENTRY,
+    bit_allocation::ENTRY,
+    bias_correction::ENTRY,
+];
+
+/// The method of a recipe step.
+///
+/// # Errors
+/// When `method` is absent or unknown, or an option is.
+pub fn parse(place: &str, mut table: toml::Table) -> Result<Box<dyn Method>, ConfigError> {
+    let id = match table.remove("method") {
+        Some(toml::Value::String(id)) => id,
+        _ => {
+            return Err(ConfigError::Invalid {
+                place: place.to_owned(),
+                message: "`method` is missing; it names what the step does, such as method = \"mse\"".into(),
+            });
+        }
+    };
+    let entry = ALL.iter().find(|e| e.id == id).ok_or_else(|| strict::unknown("method", &id, ALL.iter().map(|e| e.id)))?;
+    entry.parse(place, table)
+}

@@ -1,0 +1,276 @@
+//! A recipe: how many bits where, and the ordered steps that choose the codes. TOML, built-in or a file.
+
+use crate::method::{Method, MethodError};
+use crate::methods;
+use crate::plan::{Plan, Setting};
+use crate::site::Sites;
+use crate::strict::{self, ConfigError};
+use crate::target::Target;
+use crate::workbench::Workbench;
+use lowbit_graph::Graph;
+use serde::{Deserialize, Serialize};
+
+/// A parsed recipe.
+#[derive(Debug)]
+pub struct Recipe {
+    /// Built-in name or file stem.
+    pub name: String,
+    /// The TOML it came from.
+    pub text: String,
+    /// One line for people.
+    pub summary: String,
+    /// Seed of everything random.
+    pub seed: u64,
+    /// Bits of weights.
+    pub weights: Weights,
+    /// Bits of activations.
+    pub activations: Activations,
+    /// Exceptions by layer name.
+    pub overrides: Vec<Override>,
+    /// What is done, in order.
+    pub steps: Vec<Box<dyn Method>>,
+}
+
+/// What a scale covers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Granularity {
+    /// One scale for the whole tensor.
+    Tensor,
+    /// One scale per channel.
+    #[default]
+    Channel,
+}
+
+/// Bits of weights. Without `bits` they stay float.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Weights {
+    /// 2 to 8.
+    pub bits: Option<u8>,
+    /// Bits of the layers that no weight precedes or follows.
+    pub first_last_bits: Option<u8>,
+    /// One scale per output channel or per tensor.
+    pub per: Granularity,
+    /// Zero point 0, signed codes. Runtimes run symmetric weights fastest.
+    pub symmetric: bool,
+}
+
+impl Default for Weights {
+    fn default() -> Weights {
+        Weights { bits: None, first_last_bits: None, per: Granularity::Channel, symmetric: true }
+    }
+}
+
+/// Bits of activations. Without `bits` they stay float.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Activations {
+    /// 2 to 8, of edges that a layer with weights reads.
+    pub bits: Option<u8>,
+    /// Bits of edges that only sums and pools read.
+    pub other_bits: u8,
+    /// Bits of edges that the first or last weighted layer reads.
+    pub first_last_bits: Option<u8>,
+    /// One scale per tensor, or per channel where the target allows it.
+    pub per: Granularity,
+    /// Zero point in the middle of the codes.
+    pub symmetric: bool,
+}
+
+impl Default for Activations {
+    fn default() -> Activations {
+        Activations { bits: None, other_bits: 8, first_last_bits: None, per: Granularity::Tensor, symmetric: false }
+    }
+}
+
+/// Other bits for the layers whose name matches a pattern (`*` stands for any text); the last match counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Override {
+    /// Pattern for layer (node) names.
+    pub layer: String,
+    /// Bits of its weights.
+    #[serde(default)]
+    pub weight_bits: Option<u8>,
+    /// Bits of the edge it reads.
+    #[serde(default)]
+    pub activation_bits: Option<u8>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    summary: String,
+    #[serde(default)]
+    seed: u64,
+    #[serde(default)]
+    weights: Weights,
+    #[serde(default)]
+    activations: Activations,
+    #[serde(default, rename = "override")]
+    overrides: Vec<Override>,
+    #[serde(default)]
+    step: Vec<toml::Table>,
+}
+
+const BUILT_IN: &[(&str, &str)] = &[
+    ("w8a8", include_str!("../recipes/w8a8.toml")),
+    ("w4a8", include_str!("../recipes/w4a8.toml")),
+    ("w4a4", include_str!("../recipes/w4a4.toml")),
+    ("w4a4-aciq", include_str!("../recipes/w4a4-aciq.toml")),
+    ("w4a4-aciq-paper", include_str!("../recipes/w4a4-aciq-paper.toml")),
+];
+
+impl Recipe {
+    /// Names and texts of the built-in recipes.
+    pub fn built_in() -> &'static [(&'static str, &'static str)] {
+        BUILT_IN
+    }
+
+    /// The built-in recipe of that name.
+    ///
+    /// # Errors
+    /// When there is none; the message lists those there are.
+    pub fn named(name: &str) -> Result<Recipe, ConfigError> {
+        let names = BUILT_IN.iter().map(|(n, _)| *n);
+        let &(name, text) =
+            BUILT_IN.iter().find(|(n, _)| *n == name).ok_or_else(|| strict::unknown("recipe", name, names))?;
+        Recipe::parse(name, text)
+    }
+
+    /// A recipe from TOML text; `name` stands for it in messages and reports.
+    ///
+    /// # Errors
+    /// On bad TOML, unknown keys or methods, or bits outside 2..=8.
+    pub fn parse(name: &str, text: &str) -> Result<Recipe, ConfigError> {
+        let file: File = strict::from_toml(name, text)?;
+        let check = |place: &str, bits: Option<u8>| match bits {
+            Some(b) if !(2..=8).contains(&b) => {
+                Err(ConfigError::Invalid { place: format!("{name}: {place}"), message: format!("{b}; accepted: 2 to 8") })
+            }
+            _ => Ok(()),
+        };
+        check("weights.bits", file.weights.bits)?;
+        check("weights.first_last_bits", file.weights.first_last_bits)?;
+        check("activations.bits", file.activations.bits)?;
+        check("activations.other_bits", Some(file.activations.other_bits))?;
+        check("activations.first_last_bits", file.activations.first_last_bits)?;
+        for o in &file.overrides {
+            check("override.weight_bits", o.weight_bits)?;
+            check("override.activation_bits", o.activation_bits)?;
+        }
+        let steps = file.step.into_iter().enumerate();
+        Ok(Recipe {
+            name: name.to_owned(),
+            text: text.to_owned(),
+            summary: file.summary,
+            seed: file.seed,
+            weights: file.weights,
+            activations: file.activations,
+            overrides: file.overrides,
+            steps: steps
+                .map(|(i, table)| methods::parse(&format!("{name}: step {}", i + 1), table))
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The plan before the first step: bits asked for, no codes.
+    ///
+    /// # Errors
+    /// When the recipe asks for what the target does not allow.
+    pub fn start(&self, graph: &Graph, sites: &Sites, target: &Target) -> Result<Plan, ConfigError> {
+        if self.activations.per == Granularity::Channel && !target.per_channel_activations {
+            return Err(ConfigError::Invalid {
+                place: format!("{}: activations.per", self.name),
+                message: format!("target `{}` takes one scale per tensor only", target.name),
+            });
+        }
+        let mut plan = Plan::default();
+        for site in &sites.weights {
+            let exception = self.matching(&site.name).filter_map(|o| o.weight_bits).last();
+            let rule = if site.first_or_last { self.weights.first_last_bits } else { None };
+            let bits = self.weights.bits.map(|bits| exception.or(rule).unwrap_or(bits));
+            plan.weights.push(Setting { bits: bits.into_iter().collect(), ..Setting::default() });
+        }
+        for (i, site) in sites.activations.iter().enumerate() {
+            let readers = sites.weights.iter().filter(|w| w.reads == Some(i));
+            let exception =
+                readers.filter_map(|w| self.matching(&w.name).filter_map(|o| o.activation_bits).last()).max();
+            let rule = if site.feeds_first_or_last { self.activations.first_last_bits } else { None };
+            let bits = self.activations.bits.map(|bits| match exception.or(rule) {
+                Some(bits) => bits,
+                None if site.feeds_product => bits,
+                None => bits.max(self.activations.other_bits),
+            });
+            plan.activations.push(Setting { bits: bits.into_iter().collect(), ..Setting::default() });
+        }
+        let unused = self.overrides.iter().find(|o| {
+            !sites.weights.iter().any(|site| wildmatch::WildMatch::new(&o.layer).matches(&site.name))
+        });
+        if let Some(unused) = unused {
+            let names = sites.weights.iter().map(|s| s.name.as_str());
+            let near = strict::nearest(&unused.layer, names).map_or(String::new(), |n| format!("; nearest: `{n}`"));
+            return Err(ConfigError::Invalid {
+                place: format!("{}: override.layer", self.name),
+                message: format!("no layer of `{}` matches `{}`{near}", graph.name, unused.layer),
+            });
+        }
+        Ok(plan)
+    }
+
+    /// Runs the steps.
+    ///
+    /// # Errors
+    /// When a step cannot do its work, or leaves a site that should be quantized without a code.
+    pub fn run(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
+        for step in &self.steps {
+            plan = step.refine(plan, bench)?;
+        }
+        let lacking = |settings: &[Setting]| settings.iter().position(|s| s.is_quantized() && s.code.is_none());
+        if let Some(i) = lacking(&plan.weights) {
+            return Err(MethodError::NoCode(format!("weight of `{}`", bench.sites.weights[i].name)));
+        }
+        let roots: Vec<Setting> =
+            (0..plan.activations.len()).map(|i| plan.activations[bench.sites.root(i)].clone()).collect();
+        if let Some(i) = lacking(&roots) {
+            return Err(MethodError::NoCode(format!("edge `{}`", bench.sites.activations[i].name)));
+        }
+        plan.activations = roots;
+        Ok(plan)
+    }
+
+    fn matching<'a>(&'a self, layer: &'a str) -> impl Iterator<Item = &'a Override> {
+        self.overrides.iter().filter(move |o| wildmatch::WildMatch::new(&o.layer).matches(layer))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_recipes_parse() {
+        for (name, _) in BUILT_IN {
+            let recipe = Recipe::named(name).unwrap();
+            assert!(!recipe.steps.is_empty() && !recipe.summary.is_empty(), "{name}");
+        }
+    }
+
+    #[test]
+    fn slips_are_named_with_the_nearest_word() {
+        for (text, words) in [
+            ("[weights]\nbitts = 4", "did you mean `bits`"),
+            ("[[step]]\nmethod = \"acqi\"", "did you mean `aciq`"),
+            ("[[step]]\nmethod = \"aciq\"\npriors = \"gauss\"", "did you mean `prior`"),
+            ("[weights]\nbits = 9", "accepted: 2 to 8"),
+            ("[[step]]\non = \"weights\"", "`method`"),
+        ] {
+            let error = Recipe::parse("test", text).unwrap_err().to_string();
+            assert!(error.contains(words), "{text}: {error}");
+        }
+        let error = Recipe::named("w8a9").unwrap_err().to_string();
+        assert!(error.contains("did you mean `w8a8`"), "{error}");
+    }
+}

@@ -1,0 +1,74 @@
+//! What the hardware or runtime behind a name allows, as data: which operators run in integers, which edges that
+//! makes, what their scales may vary over.
+
+use crate::strict;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+/// A target. Nothing in the code asks for a name; it asks what the file allows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Target {
+    /// Id, from the file's name.
+    #[serde(skip)]
+    pub name: String,
+    /// One line for people.
+    pub summary: String,
+    /// Operators that run on integers if all their edges are quantized.
+    pub integer_ops: BTreeSet<String>,
+    /// Operators whose output has the scale and zero point of their input.
+    pub pass_through: BTreeSet<String>,
+    /// Whether a residual Add is computed in the accumulator of the layer before it, so that no edge lies between.
+    pub fused_residual: bool,
+    /// Whether activations may have one scale per channel.
+    pub per_channel_activations: bool,
+    /// Whether weights may have a real-valued shift per channel beside the integer zero point.
+    pub weight_shift: bool,
+    /// Form of the file written when the user names none.
+    pub flavour: String,
+}
+
+const BUILT_IN: &[(&str, &str)] = &[
+    ("onnxruntime", include_str!("../targets/onnxruntime.toml")),
+    ("paper", include_str!("../targets/paper.toml")),
+];
+
+impl Target {
+    /// Names and summaries of the built-in targets.
+    pub fn built_in() -> impl Iterator<Item = (&'static str, Target)> {
+        BUILT_IN.iter().map(|&(name, text)| (name, Target::parse(name, text).expect("built-in targets parse (tested)")))
+    }
+
+    /// The built-in target of that name.
+    ///
+    /// # Errors
+    /// When there is none; the message lists those there are.
+    pub fn named(name: &str) -> Result<Target, strict::ConfigError> {
+        let names = BUILT_IN.iter().map(|(n, _)| *n);
+        let &(name, text) =
+            BUILT_IN.iter().find(|(n, _)| *n == name).ok_or_else(|| strict::unknown("target", name, names))?;
+        Target::parse(name, text)
+    }
+
+    /// A target from TOML text.
+    ///
+    /// # Errors
+    /// On unknown or missing keys or values of another kind.
+    pub fn parse(name: &str, text: &str) -> Result<Target, strict::ConfigError> {
+        let mut target: Target = strict::from_toml(name, text)?;
+        target.name = name.to_owned();
+        Ok(target)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn built_in_targets_parse_and_unknown_names_get_a_suggestion() {
+        assert_eq!(Target::built_in().count(), BUILT_IN.len());
+        let error = Target::named("onnxruntme").unwrap_err().to_string();
+        assert!(error.contains("did you mean `onnxruntime`"), "{error}");
+    }
+}
