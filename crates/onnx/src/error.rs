@@ -2,6 +2,7 @@
 
 use crate::tensor::TensorProblem;
 use lowbit_graph::{AttributeError, GraphError};
+use std::error::Error;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -11,7 +12,7 @@ pub struct ReadError {
     /// The model's file; `None` when it was read from memory.
     pub file: Option<PathBuf>,
     /// What is wrong.
-    pub problem: ReadProblem,
+    pub problem: Box<ReadProblem>,
 }
 
 impl fmt::Display for ReadError {
@@ -23,16 +24,16 @@ impl fmt::Display for ReadError {
     }
 }
 
-impl std::error::Error for ReadError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl Error for ReadError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
         // The problem is part of the message already.
-        std::error::Error::source(&self.problem)
+        self.problem.source()
     }
 }
 
 impl From<ReadProblem> for ReadError {
     fn from(problem: ReadProblem) -> ReadError {
-        ReadError { file: None, problem }
+        ReadError { file: None, problem: Box::new(problem) }
     }
 }
 

@@ -1,15 +1,16 @@
 //! Bytes to graph: decode, check versions, declare every value, then bring the nodes in one by one.
 
-use crate::error::{ReadError, ReadProblem, UnsupportedNode};
-use crate::names::Names;
-use crate::proto::{GraphProto, ModelProto, NodeProto, TensorProto};
-use crate::tensor::{self, Folder};
-use crate::upgrade::{self, Draft, Maker, Scope, UpgradeError};
-use crate::{attributes, finite, interface, opset};
-use lowbit_graph::{Graph, GraphError, Node, Op, ValueId};
+mod nodes;
+mod values;
+
+use crate::error::{ReadError, ReadProblem};
+use crate::proto::ModelProto;
+use crate::tensor::Folder;
+use crate::{finite, opset};
+use lowbit_graph::Graph;
 use prost::Message;
-use std::collections::{HashMap, HashSet};
 use std::path::Path;
+use values::Reader;
 
 /// How to read.
 #[derive(Clone, Copy, Debug, Default)]
@@ -38,7 +39,7 @@ pub fn read_file_with(path: &Path, options: ReadOptions) -> Result<Graph, ReadEr
         let bytes = std::fs::read(path).map_err(ReadProblem::File)?;
         read(&bytes, Some(&Folder::of_model(path)), options)
     };
-    read().map_err(|problem| ReadError { file: Some(path.to_owned()), problem })
+    read().map_err(|problem| ReadError { file: Some(path.to_owned()), problem: Box::new(problem) })
 }
 
 /// The network in `bytes`; `external` is the folder of external data, which is refused without one.
@@ -93,265 +94,10 @@ fn read(bytes: &[u8], folder: Option<&Folder>, options: ReadOptions) -> Result<G
     Ok(graph)
 }
 
-/// A node whose outputs are declared, with its name settled.
-struct Declared {
-    name: String,
-    proto: NodeProto,
-    outputs: Vec<ValueId>,
-}
-
-impl Declared {
-    fn domain(&self) -> &str {
-        opset::domain(self.proto.domain.as_deref().unwrap_or(""))
-    }
-
-    fn op(&self) -> &str {
-        self.proto.op_type.as_deref().unwrap_or("")
-    }
-}
-
-/// The graph while it is being built.
-struct Reader {
-    graph: Graph,
-    opset: u64,
-    ids: HashMap<String, ValueId>,
-    value_names: Names,
-    node_names: Names,
-    /// Names of symbolic extents.
-    symbols: Names,
-}
-
-impl Reader {
-    /// An empty graph. All names of `proto` are taken from the start, so that names made up here meet none of them.
-    fn new(proto: &GraphProto, opset: u64) -> Reader {
-        let mut value_names = Names::default();
-        let initializers = proto.initializer.iter().filter_map(|t| t.name.as_deref());
-        let inputs = proto.input.iter().filter_map(|v| v.name.as_deref());
-        let outputs = proto.node.iter().flat_map(|n| n.output.iter().map(String::as_str));
-        for name in initializers.chain(inputs).chain(outputs) {
-            value_names.take(name);
-        }
-        Reader {
-            graph: Graph::default(),
-            opset,
-            ids: HashMap::new(),
-            value_names,
-            node_names: Names::default(),
-            symbols: interface::symbols(proto),
-        }
-    }
-
-    fn is_new(&self, name: &str) -> Result<(), ReadProblem> {
-        if self.ids.contains_key(name) {
-            return Err(ReadProblem::Graph(GraphError::ProducedTwice(name.to_owned())));
-        }
-        Ok(())
-    }
-
-    fn initializer(&mut self, proto: &mut TensorProto, folder: Option<&Folder>) -> Result<(), ReadProblem> {
-        let name = proto.name.take().filter(|n| !n.is_empty());
-        let name = name.ok_or_else(|| ReadProblem::Unnamed("an initializer".into()))?;
-        self.is_new(&name)?;
-        match tensor::read(proto, folder) {
-            Ok(tensor) => {
-                let id = self.graph.add_constant(name.clone(), tensor);
-                self.ids.insert(name, id);
-                Ok(())
-            }
-            Err(source) => Err(ReadProblem::Initializer { name, source }),
-        }
-    }
-
-    /// Declares the inputs. Files up to IR version 3 list initializers among them; those are constants here.
-    fn inputs(&mut self, proto: &GraphProto) -> Result<(), ReadProblem> {
-        let initializers: HashSet<String> = self.ids.keys().cloned().collect();
-        for input in &proto.input {
-            let name = input.name.clone().unwrap_or_default();
-            if name.is_empty() {
-                return Err(ReadProblem::Unnamed("an input".into()));
-            }
-            if initializers.contains(&name) {
-                continue;
-            }
-            self.is_new(&name)?;
-            let (dtype, shape) = interface::input_type(&name, input, &mut self.symbols)
-                .map_err(|problem| ReadProblem::Interface { kind: "input", name: name.clone(), problem })?;
-            let id = self.graph.add_input(name.clone(), dtype, shape);
-            self.ids.insert(name, id);
-        }
-        Ok(())
-    }
-
-    /// Names every node and declares the values that it produces.
-    fn declare(&mut self, protos: Vec<NodeProto>) -> Result<Vec<Declared>, ReadProblem> {
-        let mut nodes = Vec::with_capacity(protos.len());
-        for mut proto in protos {
-            let op = proto.op_type.as_deref().unwrap_or("");
-            let base = match proto.name.as_deref().unwrap_or("") {
-                "" => format!("{op}_{}", proto.output.first().map_or("", String::as_str)),
-                name => name.to_owned(),
-            };
-            let name = self.node_names.fresh(&base);
-            while proto.output.last().is_some_and(String::is_empty) {
-                proto.output.pop();
-            }
-            let mut outputs = Vec::with_capacity(proto.output.len());
-            for (i, output) in proto.output.iter().enumerate() {
-                // An output that is left out before one that is not still needs a place.
-                let output = if output.is_empty() {
-                    self.value_names.fresh(&format!("{name}.{i}"))
-                } else {
-                    output.clone()
-                };
-                self.is_new(&output)?;
-                let id = self.graph.add_edge(output.clone());
-                self.ids.insert(output, id);
-                outputs.push(id);
-            }
-            if outputs.is_empty() {
-                return Err(ReadProblem::Node {
-                    op: op.to_owned(),
-                    node: name,
-                    problem: "there is no output".into(),
-                });
-            }
-            nodes.push(Declared { name, proto, outputs });
-        }
-        Ok(nodes)
-    }
-
-    /// Refuses the file if any operator is unknown, naming all of them at once.
-    fn refuse_unsupported(&self, model: &ModelProto, nodes: &[Declared]) -> Result<(), ReadProblem> {
-        let functions: HashSet<(&str, &str)> = model
-            .functions
-            .iter()
-            .map(|f| (opset::domain(f.domain.as_deref().unwrap_or("")), f.name.as_deref().unwrap_or("")))
-            .collect();
-        let mut unsupported = Vec::new();
-        for node in nodes {
-            let key @ (domain, op) = (node.domain(), node.op());
-            let is_function = functions.contains(&key);
-            if !is_function && (key == ("", "Constant") || upgrade::is_supported(domain, op)) {
-                continue;
-            }
-            let note = match op {
-                _ if is_function => "a function of the model: inline it first",
-                "If" | "Loop" | "Scan" if domain.is_empty() => "control flow",
-                _ => "",
-            };
-            unsupported.push(UnsupportedNode {
-                node: node.name.clone(),
-                op: op.to_owned(),
-                domain: domain.to_owned(),
-                version: opset::imported(model, domain),
-                note,
-            });
-        }
-        if unsupported.is_empty() { Ok(()) } else { Err(ReadProblem::Unsupported(unsupported)) }
-    }
-
-    /// Turns `Constant` nodes into constants and returns the others.
-    fn constants(&mut self, nodes: Vec<Declared>) -> Result<Vec<Declared>, ReadProblem> {
-        let (constants, others): (Vec<_>, Vec<_>) =
-            nodes.into_iter().partition(|n| (n.domain(), n.op()) == ("", "Constant"));
-        for node in constants {
-            let fail = |e: UpgradeError| e.at(node.name.clone(), "Constant");
-            let attributes = attributes::read(node.proto.attribute).map_err(|e| fail(e.into()))?;
-            let value = upgrade::constant_value(attributes).map_err(fail)?;
-            self.graph.set_constant(node.outputs[0], value);
-        }
-        Ok(others)
-    }
-
-    fn outputs(&mut self, proto: &GraphProto) -> Result<(), ReadProblem> {
-        for output in &proto.output {
-            let name = output.name.as_deref().unwrap_or("");
-            let id = *self.ids.get(name).ok_or_else(|| ReadProblem::NoProducer(name.to_owned()))?;
-            let (dtype, shape) =
-                interface::output_type(name, output, &mut self.symbols).map_err(|problem| {
-                    ReadProblem::Interface { kind: "output", name: name.to_owned(), problem }
-                })?;
-            let value = &mut self.graph.values[id.0];
-            value.dtype = value.dtype.or(dtype);
-            value.shape = value.shape.take().or(shape);
-            self.graph.outputs.push(id);
-        }
-        Ok(())
-    }
-
-    /// Brings the nodes into canonical form and adds them.
-    fn nodes(&mut self, nodes: Vec<Declared>) -> Result<(), ReadProblem> {
-        let mut drafts = Vec::with_capacity(nodes.len());
-        for node in nodes {
-            drafts.push(self.draft(node)?);
-        }
-        let makers: HashMap<ValueId, Maker> = drafts
-            .iter()
-            .flat_map(|d| {
-                d.outputs.iter().map(|&o| (o, Maker { op: d.op.clone(), inputs: d.inputs.clone() }))
-            })
-            .collect();
-        let mut read: HashSet<ValueId> =
-            drafts.iter().flat_map(|d| d.inputs.iter().copied().flatten()).collect();
-        read.extend(&self.graph.outputs);
-        for mut draft in drafts {
-            let mut scope = Scope {
-                graph: &mut self.graph,
-                value_names: &mut self.value_names,
-                node_names: &mut self.node_names,
-                opset: self.opset,
-                makers: &makers,
-                read: &read,
-                before: Vec::new(),
-            };
-            let (name, op) = (draft.name.clone(), draft.op.clone());
-            upgrade::upgrade(&mut draft, &mut scope).map_err(|e| e.at(name.clone(), &op))?;
-            for draft in std::mem::take(&mut scope.before).into_iter().chain([draft]) {
-                self.graph.nodes.push(finish(draft).map_err(|e| e.at(name.clone(), &op))?);
-            }
-        }
-        Ok(())
-    }
-
-    fn draft(&self, node: Declared) -> Result<Draft, ReadProblem> {
-        let (domain, op) = (node.domain().to_owned(), node.op().to_owned());
-        let input = |name: &String| match self.ids.get(name) {
-            _ if name.is_empty() => Ok(None),
-            Some(&id) => Ok(Some(id)),
-            None => Err(UpgradeError::Other(format!("reads `{name}`, which nothing produces"))),
-        };
-        let resolved: Result<(Vec<_>, _), UpgradeError> = (|| {
-            let inputs = node.proto.input.iter().map(input).collect::<Result<_, _>>()?;
-            Ok((inputs, attributes::read(node.proto.attribute)?))
-        })();
-        let (inputs, attributes) = resolved.map_err(|e| e.at(node.name.clone(), &op))?;
-        let mut draft = Draft { name: node.name, domain, op, inputs, outputs: node.outputs, attributes };
-        draft.trim_inputs();
-        Ok(draft)
-    }
-}
-
-fn finish(draft: Draft) -> Result<Node, UpgradeError> {
-    let op = Op::read(&draft.domain, &draft.op, draft.attributes)
-        .ok_or_else(|| UpgradeError::Other(format!("`{}` is not supported", draft.op)))??;
-    Ok(Node { name: draft.name, op, inputs: draft.inputs, outputs: draft.outputs })
-}
-
-impl UpgradeError {
-    /// The error of a node.
-    fn at(self, node: String, op: &str) -> ReadProblem {
-        let op = op.to_owned();
-        match self {
-            UpgradeError::Attribute(source) => ReadProblem::Attribute { node, op, source },
-            UpgradeError::Other(problem) => ReadProblem::Node { node, op, problem },
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proto::{AttributeProto, FunctionProto, TypeValue, attribute_type};
+    use crate::proto::{AttributeProto, FunctionProto, NodeProto, TypeValue, attribute_type};
     use crate::testing::{model, node, read, unknown_extents, upgraded, with};
     use lowbit_graph::Dim;
     use lowbit_tensor::Tensor;

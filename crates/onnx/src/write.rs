@@ -129,8 +129,9 @@ fn node(graph: &Graph, node: &Node) -> NodeProto {
     // Of several outputs one may have become a constant: the node's own copy of it is left out.
     let output = |&id: &ValueId| if graph.constant(id).is_some() { String::new() } else { name(id) };
     let domain = node.op.domain();
+    let last = node.inputs.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     NodeProto {
-        input: node.inputs.iter().map(|i| i.map_or_else(String::new, name)).collect(),
+        input: node.inputs[..last].iter().map(|i| i.map_or_else(String::new, name)).collect(),
         output: node.outputs.iter().map(output).collect(),
         name: Some(node.name.clone()),
         op_type: Some(node.op.name().to_owned()),

@@ -27,7 +27,6 @@ pub(super) fn resize(draft: &mut Draft, scope: &mut Scope<'_>) -> Result<(), Upg
     for i in absent {
         draft.inputs[i] = None;
     }
-    draft.trim_inputs();
     Ok(())
 }
 
