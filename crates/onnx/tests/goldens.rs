@@ -1,6 +1,7 @@
 //! The stored models of `tests/golden` (see `scripts/op_goldens.py`): what must be read, and what must be refused.
 
 use lowbit_graph::Graph;
+use lowbit_graph::passes::specialize;
 use lowbit_onnx::{WriteOptions, read_bytes, read_file, write_bytes};
 use std::path::{Path, PathBuf};
 
@@ -118,6 +119,16 @@ fn damaged_files_are_refused_with_the_place() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn operands_that_do_not_fit_are_left_to_shape_inference() {
+    let batch = [("N".to_owned(), 2)].into();
+    for name in ["wrong-dtype", "wrong-shape"] {
+        let graph = read_file(&golden("bad").join(name).with_extension("onnx")).unwrap();
+        let error = specialize(&graph, &batch, &|op, _| Err(op.name().into())).unwrap_err().to_string();
+        assert!(error.contains("`fc`"), "{error}");
+    }
 }
 
 #[test]

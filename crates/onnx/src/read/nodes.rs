@@ -7,6 +7,7 @@ use crate::upgrade::{self, Draft, Maker, Scope, UpgradeError};
 use crate::{attributes, opset};
 use lowbit_graph::{Node, Op, ValueId};
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 impl Reader {
     /// Refuses the file if any operator is unknown, naming all of them at once.
@@ -62,12 +63,11 @@ impl Reader {
         for node in nodes {
             drafts.push(self.draft(node)?);
         }
-        let makers: HashMap<ValueId, Maker> = drafts
-            .iter()
-            .flat_map(|d| {
-                d.outputs.iter().map(|&o| (o, Maker { op: d.op.clone(), inputs: d.inputs.clone() }))
-            })
-            .collect();
+        let mut makers = HashMap::new();
+        for draft in &drafts {
+            let maker = Rc::new(Maker { op: draft.op.clone(), inputs: draft.inputs.clone() });
+            makers.extend(draft.outputs.iter().map(|&output| (output, Rc::clone(&maker))));
+        }
         let mut read: HashSet<ValueId> =
             drafts.iter().flat_map(|d| d.inputs.iter().copied().flatten()).collect();
         read.extend(&self.graph.outputs);
@@ -92,17 +92,16 @@ impl Reader {
 
     fn draft(&self, node: Declared) -> Result<Draft, ReadProblem> {
         let (domain, op) = (node.domain().to_owned(), node.op().to_owned());
-        let input = |name: &String| match self.ids.get(name) {
-            _ if name.is_empty() => Ok(None),
+        let Declared { name, proto, outputs } = node;
+        let fail = |problem| UpgradeError::Other(problem).at(name.clone(), &op);
+        let input = |input: &String| match self.ids.get(input) {
+            _ if input.is_empty() => Ok(None),
             Some(&id) => Ok(Some(id)),
-            None => Err(UpgradeError::Other(format!("reads `{name}`, which nothing produces"))),
+            None => Err(fail(format!("reads `{input}`, which nothing produces"))),
         };
-        let resolved: Result<(Vec<_>, _), UpgradeError> = (|| {
-            let inputs = node.proto.input.iter().map(input).collect::<Result<_, _>>()?;
-            Ok((inputs, attributes::read(node.proto.attribute)?))
-        })();
-        let (inputs, attributes) = resolved.map_err(|e| e.at(node.name.clone(), &op))?;
-        Ok(Draft { name: node.name, domain, op, inputs, outputs: node.outputs, attributes })
+        let inputs = proto.input.iter().map(input).collect::<Result<_, _>>()?;
+        let attributes = attributes::read(proto.attribute).map_err(fail)?;
+        Ok(Draft { name, domain, op, inputs, outputs, attributes })
     }
 }
 

@@ -6,7 +6,7 @@ use lowbit_tensor::{Data, pack};
 pub(super) fn to_bytes(data: &Data) -> Vec<u8> {
     macro_rules! little_endian {
         ($v:expr) => {
-            $v.iter().flat_map(|x| x.to_le_bytes()).collect()
+            $v.iter().map(|x| x.to_le_bytes()).collect::<Vec<_>>().into_flattened()
         };
     }
     let packed = |codes: &[i8], bits| pack::pack(&codes.iter().map(|&c| c as u8).collect::<Vec<u8>>(), bits);

@@ -4,6 +4,7 @@ use crate::names::Names;
 use lowbit_graph::{Attribute, AttributeError, Attributes, Graph, ValueId};
 use lowbit_tensor::{DType, Tensor};
 use std::collections::{HashMap, HashSet};
+use std::rc::Rc;
 
 /// A node with its values resolved and its attributes still in neutral form.
 #[derive(Clone, Debug)]
@@ -72,7 +73,7 @@ pub(crate) struct Scope<'a> {
     /// Version of the default operator set.
     pub(crate) opset: u64,
     /// Nodes of the file by output.
-    pub(crate) makers: &'a HashMap<ValueId, Maker>,
+    pub(crate) makers: &'a HashMap<ValueId, Rc<Maker>>,
     /// Values that a node or the caller reads.
     pub(crate) read: &'a HashSet<ValueId>,
     /// Nodes that an upgrade adds before the current one.
@@ -115,13 +116,11 @@ impl Scope<'_> {
     /// Rank of a value where the file settles it: declared, or by operators that keep or fix the rank.
     pub(crate) fn rank(&self, value: ValueId) -> Option<usize> {
         let mut value = value;
-        // Bounded, since the graph may still have cycles.
-        for _ in 0..self.makers.len() + 1 {
-            let declared = self.graph.value(value);
-            if declared.constant.is_some() || self.graph.inputs.contains(&value) {
-                return declared.shape.as_ref().map(Vec::len);
-            }
-            let maker = self.makers.get(&value)?;
+        // Bounded: the graph may still have cycles, and a hostile one long chains before every node that asks.
+        for _ in 0..100 {
+            let Some(maker) = self.makers.get(&value) else {
+                return self.graph.value(value).shape.as_ref().map(Vec::len);
+            };
             match maker.op.as_str() {
                 "Gemm" | "Flatten" => return Some(2),
                 "Reshape" => {
