@@ -7,8 +7,10 @@
 //!
 //! Weights arrive in ONNX order `[out, in/groups, kh, kw]` and are packed once for one instruction set.
 
+mod block;
 mod dense;
 mod depthwise;
+mod panel;
 pub mod reference;
 mod shape;
 #[cfg(test)]
@@ -47,16 +49,30 @@ impl PackedConv2d {
         bias: Option<&[f32]>,
     ) -> Result<PackedConv2d, ShapeError> {
         shape.check()?;
-        length("weights", weights.len(), shape.weight_len())?;
-        if let Some(bias) = bias {
-            length("bias", bias.len(), shape.out_c)?;
-        }
         let body = if shape.is_depthwise() {
-            Body::Depthwise(Depthwise::pack(isa, shape, weights, bias))
+            Body::Depthwise(Depthwise::new(isa, shape))
         } else {
-            Body::Dense(Dense::pack(isa, shape, weights, bias))
+            Body::Dense(Dense::new(isa, shape))
         };
-        Ok(PackedConv2d { shape: *shape, body })
+        let mut packed = PackedConv2d { shape: *shape, body };
+        packed.set_weights(weights, bias)?;
+        Ok(packed)
+    }
+
+    /// Packs other weights of the same shape in place: what a training step does.
+    ///
+    /// # Errors
+    /// A tensor has the wrong number of values.
+    pub fn set_weights(&mut self, weights: &[f32], bias: Option<&[f32]>) -> Result<(), ShapeError> {
+        length("weights", weights.len(), self.shape.weight_len())?;
+        if let Some(bias) = bias {
+            length("bias", bias.len(), self.shape.out_c)?;
+        }
+        match &mut self.body {
+            Body::Dense(dense) => dense.set_weights(weights, bias),
+            Body::Depthwise(depthwise) => depthwise.set_weights(weights, bias),
+        }
+        Ok(())
     }
 
     /// The shape it was packed for.

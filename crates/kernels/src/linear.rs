@@ -22,6 +22,14 @@ impl PackedLinear {
         PackedConv2d::new(isa, &shape, weights, bias).map(PackedLinear)
     }
 
+    /// Packs other weights of the same shape in place.
+    ///
+    /// # Errors
+    /// A tensor has the wrong number of values.
+    pub fn set_weights(&mut self, weights: &[f32], bias: Option<&[f32]>) -> Result<(), ShapeError> {
+        self.0.set_weights(weights, bias)
+    }
+
     /// Computes `output: [rows, outputs]` from `input: [rows, inputs]`.
     ///
     /// # Panics

@@ -28,11 +28,11 @@ pub(crate) trait Simd: Copy {
     type V: Copy;
     /// f32 values per vector.
     const LANES: usize;
-    /// Pixels of the widest register tile of a dense convolution (at most 8): `PIXELS · VECTORS` accumulators,
-    /// `VECTORS` weights and one broadcast input fill the register file.
-    const PIXELS: usize;
-    /// Vectors of output channels of that tile (at most 3).
+    /// Vectors of output channels of the widest register tile of a dense convolution (at most 3).
     const VECTORS: usize;
+    /// Pixels of the largest tile of 1, 2 and 3 vectors (at most 12; 0 where there is none): what fills the register
+    /// file with a sum per pixel and vector, the weights, and one broadcast input. Each pixel also takes a pointer.
+    const PIXELS: [usize; 3];
     /// Output columns of a depthwise tile (4 or 8).
     const COLUMNS: usize;
 

@@ -36,22 +36,27 @@ impl Kernel for Lanes {
 }
 
 impl Depthwise {
-    pub(super) fn pack(isa: Isa, shape: &Conv2d, weights: &[f32], bias: Option<&[f32]>) -> Depthwise {
+    /// With all weights zero.
+    pub(super) fn new(isa: Isa, shape: &Conv2d) -> Depthwise {
         let lanes = isa.run(Lanes);
-        let taps = shape.kernel[0] * shape.kernel[1];
         let vectors = shape.in_c.div_ceil(lanes);
-        let mut packed = AlignedVec::zeroed(vectors * taps * lanes);
-        let mut biases = AlignedVec::zeroed(vectors * lanes);
-        for vector in 0..vectors {
-            let first = first_channel(vector, lanes, shape.in_c);
-            for (lane, c) in (first..shape.in_c).take(lanes).enumerate() {
-                for tap in 0..taps {
-                    packed[(vector * taps + tap) * lanes + lane] = weights[c * taps + tap];
+        let weights = AlignedVec::zeroed(vectors * shape.kernel[0] * shape.kernel[1] * lanes);
+        Depthwise { isa, shape: *shape, weights, bias: AlignedVec::zeroed(vectors * lanes) }
+    }
+
+    pub(super) fn set_weights(&mut self, weights: &[f32], bias: Option<&[f32]>) {
+        let (lanes, channels) = (self.isa.run(Lanes), self.shape.in_c);
+        let taps = self.shape.kernel[0] * self.shape.kernel[1];
+        let vectors = self.weights.chunks_exact_mut(taps * lanes).zip(self.bias.chunks_exact_mut(lanes));
+        for (vector, (packed, biases)) in vectors.enumerate() {
+            let first = first_channel(vector, lanes, channels);
+            for (lane, c) in (first..channels).take(lanes).enumerate() {
+                for (tap, &weight) in weights[c * taps..][..taps].iter().enumerate() {
+                    packed[tap * lanes + lane] = weight;
                 }
-                biases[vector * lanes + lane] = bias.map_or(0.0, |bias| bias[c]);
+                biases[lane] = bias.map_or(0.0, |bias| bias[c]);
             }
         }
-        Depthwise { isa, shape: *shape, weights: packed, bias: biases }
     }
 
     pub(super) fn run(&self, input: &[f32], epilogue: &Epilogue<'_>, output: &mut [f32]) {

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::{Conv2d, PackedConv2d, reference};
 use crate::testing::{assert_close, noise};
-use crate::{AlignedVec, Epilogue, FakeQuant, Isa, Unary, fake_quant};
+use crate::{Epilogue, FakeQuant, Isa, Unary, fake_quant};
 
 /// Shapes with every attribute away from its usual value; kernels may exceed the image where padding allows.
 fn shapes() -> impl Strategy<Value = Conv2d> {
@@ -29,20 +29,33 @@ fn depthwise_shapes() -> impl Strategy<Value = Conv2d> {
     (shapes(), 2usize..40).prop_map(|(shape, c)| Conv2d { in_c: c, out_c: c, groups: c, ..shape })
 }
 
+/// Values around the tensors of a test.
+const FRAME: usize = 100;
+
 fn run(isa: Isa, shape: &Conv2d, images: usize, epilogue: &Epilogue<'_>) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
     let weights = noise(shape.weight_len(), 1);
     let bias = noise(shape.out_c, 2);
     let input = noise(images * shape.in_len(), 3);
     let packed = PackedConv2d::new(isa, shape, &weights, Some(&bias)).unwrap();
-    // NaN shows every value that is not written, and every read of scratch not filled.
+    // NaN all around shows reads beside the input and writes beside the output, values that are not written, and
+    // scratch that is read before it is filled.
+    let mut framed_input = vec![f32::NAN; FRAME + input.len() + FRAME];
+    framed_input[FRAME..][..input.len()].copy_from_slice(&input);
+    let mut framed = vec![f32::NAN; FRAME + images * shape.out_len() + FRAME];
     let mut scratch = vec![f32::NAN; packed.scratch_len()];
-    let mut output = AlignedVec::from(vec![f32::NAN; images * shape.out_len()].as_slice());
-    packed.run(&input, epilogue, &mut scratch, &mut output);
+    let output = &mut framed[FRAME..][..images * shape.out_len()];
+    packed.run(&framed_input[FRAME..][..input.len()], epilogue, &mut scratch, output);
+    let output = output.to_vec();
+    let after = &framed[FRAME + output.len()..];
+    assert!(
+        framed[..FRAME].iter().chain(after).all(|x| x.is_nan()),
+        "{isa} wrote beside the output of {shape:?}"
+    );
     let want = reference::conv2d(shape, &input, &weights, Some(&bias));
     // The size of what was added up bounds the rounding.
     let size = |values: &[f32]| values.iter().map(|x| x.abs()).collect::<Vec<f32>>();
     let sizes = reference::conv2d(shape, &size(&input), &size(&weights), Some(&size(&bias)));
-    (output.to_vec(), want, sizes)
+    (output, want, sizes)
 }
 
 fn assert_agrees(shape: &Conv2d, images: usize) {
@@ -115,6 +128,24 @@ fn sums_longer_than_a_chunk_and_images_larger_than_a_block_agree() {
     assert_agrees(&Conv2d::square([70, 60, 17], 9, 3, 2, 0), 2);
     assert_agrees(&Conv2d { groups: 2, ..Conv2d::square([9, 9, 800], 6, 3, 1, 1) }, 1);
     assert_agrees(&Conv2d::square([2, 30_000, 3], 2, 2, 1, 1), 1);
+}
+
+#[test]
+fn other_weights_replace_the_first_ones_entirely() {
+    for groups in [1, 20] {
+        let shape = Conv2d { groups, ..Conv2d::square([5, 4, 20], 20, 3, 1, 1) };
+        let (first, second) = (noise(shape.weight_len(), 1), noise(shape.weight_len(), 2));
+        let mut reused = PackedConv2d::new(Isa::best(), &shape, &first, Some(&noise(20, 3))).unwrap();
+        reused.set_weights(&second, None).unwrap();
+        let fresh = PackedConv2d::new(Isa::best(), &shape, &second, None).unwrap();
+        let input = noise(shape.in_len(), 4);
+        let [a, b] = [reused, fresh].map(|conv| {
+            let (mut scratch, mut output) = (vec![0.0; conv.scratch_len()], vec![0.0; shape.out_len()]);
+            conv.run(&input, &Epilogue::default(), &mut scratch, &mut output);
+            output
+        });
+        assert_eq!(a, b);
+    }
 }
 
 #[test]

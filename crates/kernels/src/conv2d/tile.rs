@@ -44,8 +44,10 @@ impl Tile<'_> {
     /// Computes the tile of `pixels.len()` pixels and `vectors` vectors.
     ///
     /// # Safety
-    /// The tile is valid (see the type), with `P = pixels.len()` in `1..=S::PIXELS` and `V = vectors` in
-    /// `1..=S::VECTORS`.
+    /// The tile is valid (see the type), with `P = pixels.len()` and `V = vectors`.
+    ///
+    /// # Panics
+    /// `S` has no tile of this size: `vectors` is not in `1..=VECTORS`, or `pixels` not in `1..=PIXELS[vectors - 1]`.
     #[inline(always)]
     pub(super) unsafe fn run<S: Simd>(self, simd: S, vectors: usize) {
         // The guards are constants: tiles larger than the instruction set's are not compiled.
@@ -53,15 +55,15 @@ impl Tile<'_> {
             ($($p:literal)*) => {
                 match (self.pixels.len(), vectors) {
                     $(
-                        ($p, 1) if $p <= S::PIXELS => simd.call(Sized::<$p, 1>(self)),
-                        ($p, 2) if $p <= S::PIXELS && 2 <= S::VECTORS => simd.call(Sized::<$p, 2>(self)),
-                        ($p, 3) if $p <= S::PIXELS && 3 <= S::VECTORS => simd.call(Sized::<$p, 3>(self)),
+                        ($p, 1) if $p <= S::PIXELS[0] => simd.call(Sized::<$p, 1>(self)),
+                        ($p, 2) if $p <= S::PIXELS[1] => simd.call(Sized::<$p, 2>(self)),
+                        ($p, 3) if $p <= S::PIXELS[2] => simd.call(Sized::<$p, 3>(self)),
                     )*
                     size => unreachable!("no tile of {size:?}"),
                 }
             };
         }
-        sizes!(1 2 3 4 5 6 7 8);
+        sizes!(1 2 3 4 5 6 7 8 9 10 11 12);
     }
 }
 

@@ -37,8 +37,8 @@ unsafe fn first(n: usize) -> __m256i {
 impl Simd for Avx2 {
     type V = __m256;
     const LANES: usize = 8;
-    const PIXELS: usize = 6;
     const VECTORS: usize = 2;
+    const PIXELS: [usize; 3] = [8, 6, 0];
     const COLUMNS: usize = 4;
 
     #[inline(always)]

@@ -31,8 +31,8 @@ fn first(n: usize) -> __mmask16 {
 impl Simd for Avx512 {
     type V = __m512;
     const LANES: usize = 16;
-    const PIXELS: usize = 8;
     const VECTORS: usize = 3;
+    const PIXELS: [usize; 3] = [12, 8, 8];
     const COLUMNS: usize = 8;
 
     #[inline(always)]

@@ -18,9 +18,9 @@ fn zip(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; L
 impl Simd for Generic {
     type V = [f32; LANES];
     const LANES: usize = LANES;
-    // 32 registers on AArch64, 16 on baseline x86-64.
-    const PIXELS: usize = if cfg!(target_arch = "aarch64") { 8 } else { 4 };
     const VECTORS: usize = 2;
+    // 32 registers on AArch64, 16 on baseline x86-64.
+    const PIXELS: [usize; 3] = if cfg!(target_arch = "aarch64") { [8, 8, 0] } else { [8, 4, 0] };
     const COLUMNS: usize = 4;
 
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
