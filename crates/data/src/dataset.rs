@@ -58,6 +58,17 @@ impl Dataset {
         &self.index.class_names
     }
 
+    /// Whether samples are pictures (encoded, or arrays of bytes), whose values mean nothing before they are
+    /// preprocessed.
+    pub fn holds_images(&self) -> bool {
+        match &self.index.store {
+            Store::Files { .. } | Store::Entries { .. } => true,
+            Store::Records { record, .. } => {
+                record.number == crate::record::Number::U8 && record.image().is_some()
+            }
+        }
+    }
+
     /// Whether batches carry labels.
     pub fn has_labels(&self) -> bool {
         self.index.has_labels()

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use lowbit_quantize::report::{Report, Score};
 
-use crate::{Inspection, Progress};
+use crate::{Inspection, Progress, pipeline};
 
 /// Recipe used when none is named.
 pub const DEFAULT_RECIPE: &str = "w8a8";
@@ -26,10 +26,10 @@ pub struct QuantizeJob {
     pub recipe: String,
     /// Name of a built-in target, or a TOML file.
     pub target: String,
-    /// Form of the written file: `packed`, `container`, `textbook` or `qonnx`.
-    pub flavour: String,
-    /// Seed of everything random.
-    pub seed: u64,
+    /// Form of the written file: `packed`, `container`, `textbook` or `qonnx`; `None` for the target's own.
+    pub flavour: Option<String>,
+    /// Seed of everything random; `None` for the recipe's.
+    pub seed: Option<u64>,
     /// At most this many calibration samples, the first of a seeded shuffle.
     pub limit: Option<usize>,
     /// Worker threads; `None` for one per core.
@@ -58,8 +58,10 @@ pub struct EvaluateJob {
     pub models: Vec<PathBuf>,
     /// Samples.
     pub data: PathBuf,
-    /// At most this many samples, the first of a seeded shuffle.
+    /// At most this many samples, from `skip` on in a seeded shuffle.
     pub limit: Option<usize>,
+    /// Samples of that shuffle to leave out first: what another run took.
+    pub skip: usize,
     /// Worker threads; `None` for one per core.
     pub threads: Option<usize>,
     /// Name of a preprocessing preset, or a TOML file; `None` to choose from the data.
@@ -77,25 +79,12 @@ pub struct DemoOutcome {
     pub files: Vec<(String, Vec<u8>)>,
 }
 
-/// A method, as its table entry describes it.
-#[derive(Clone, Copy, Debug)]
-pub struct MethodInfo {
-    /// Name in recipes.
-    pub id: &'static str,
-    /// What it is, such as `calibration`, `closed form` or `search`.
-    pub kind: &'static str,
-    /// One line.
-    pub summary: &'static str,
-    /// Options with their defaults, as TOML; empty if it has none.
-    pub options: &'static str,
-}
-
 /// Quantizes a network.
 ///
 /// # Errors
 /// When a file cannot be read or is refused, with the file and the place.
 pub fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
-    refuse(&job.model, progress)
+    pipeline::quantize(job, progress)
 }
 
 /// Scores networks side by side.
@@ -103,7 +92,7 @@ pub fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
 /// # Errors
 /// When a file cannot be read or is refused, with the file and the place.
 pub fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
-    refuse(job.models.first().map_or(Path::new(""), PathBuf::as_path), progress)
+    pipeline::evaluate(job, progress)
 }
 
 /// Reads a network and says what is in it.
@@ -111,7 +100,7 @@ pub fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>
 /// # Errors
 /// When the file cannot be read or is refused, with the place.
 pub fn inspect(model: &Path) -> Result<Inspection> {
-    refuse(model, &crate::Silent)
+    pipeline::inspect(model)
 }
 
 /// Quantizes the embedded network with several recipes and compares them.
@@ -119,20 +108,10 @@ pub fn inspect(model: &Path) -> Result<Inspection> {
 /// # Errors
 /// When the program was built without its embedded network.
 pub fn demo(progress: &dyn Progress) -> Result<DemoOutcome> {
-    refuse(Path::new("embedded network"), progress)
+    pipeline::demo(progress)
 }
 
 /// Every method there is.
-pub fn methods() -> &'static [MethodInfo] {
-    &[]
-}
-
-/// Stands where the pipeline will be.
-fn refuse<T>(model: &Path, progress: &dyn Progress) -> Result<T> {
-    use anyhow::Context;
-    progress.stage("read", None);
-    if !model.as_os_str().is_empty() {
-        std::fs::metadata(model).with_context(|| format!("cannot read {}", model.display()))?;
-    }
-    bail!("{}: this build has no pipeline yet", model.display())
+pub fn methods() -> &'static [lowbit_quantize::method::Entry] {
+    lowbit_quantize::methods::ALL
 }

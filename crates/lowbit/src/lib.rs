@@ -6,6 +6,7 @@
 
 pub mod facade;
 mod inspection;
+mod pipeline;
 mod progress;
 pub mod render;
 

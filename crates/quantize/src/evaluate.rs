@@ -34,7 +34,9 @@ impl Comparison {
         self.samples += n;
         self.labelled += labels.map_or(0, <[u32]>::len);
         for (tally, output) in self.tallies.iter_mut().zip(outputs) {
-            for (i, (row, reference)) in output.chunks_exact(classes).zip(first.chunks_exact(classes)).enumerate() {
+            for (i, (row, reference)) in
+                output.chunks_exact(classes).zip(first.chunks_exact(classes)).enumerate()
+            {
                 let guess = best(row);
                 tally.agree += usize::from(guess == best(reference));
                 for (&y, &r) in row.iter().zip(reference) {
@@ -43,7 +45,8 @@ impl Comparison {
                 }
                 if let Some(label) = labels.and_then(|l| l.get(i)).map(|&l| l as usize) {
                     tally.top1 += usize::from(guess == label);
-                    let above = row.get(label).map_or(usize::MAX, |&own| row.iter().filter(|&&y| y > own).count());
+                    let above =
+                        row.get(label).map_or(usize::MAX, |&own| row.iter().filter(|&&y| y > own).count());
                     tally.top5 += usize::from(above < 5);
                 }
             }

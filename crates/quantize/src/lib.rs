@@ -4,6 +4,7 @@
 //! [`site::find`] → [`observe::Observer`] → [`recipe::Recipe`] (steps over a [`plan::Plan`]) → [`simulate::simulate`]
 //! → [`lower::qdq`].
 
+pub mod describe;
 pub mod evaluate;
 pub mod lower;
 pub mod method;

@@ -53,7 +53,12 @@ impl Entry {
         summary: &'static str,
         options: &'static [(&'static str, &'static str)],
     ) -> Entry {
-        Entry { id, summary, options, parse: |place, table| Ok(Box::new(strict::from_table::<M>(place, table)?)) }
+        Entry {
+            id,
+            summary,
+            options,
+            parse: |place, table| Ok(Box::new(strict::from_table::<M>(place, table)?)),
+        }
     }
 
     /// Makes the method from its options.

@@ -37,6 +37,9 @@ pub fn parse(place: &str, mut table: toml::Table) -> Result<Box<dyn Method>, Con
             });
         }
     };
-    let entry = ALL.iter().find(|e| e.id == id).ok_or_else(|| strict::unknown("method", &id, ALL.iter().map(|e| e.id)))?;
+    let entry = ALL
+        .iter()
+        .find(|e| e.id == id)
+        .ok_or_else(|| strict::unknown("method", &id, ALL.iter().map(|e| e.id)))?;
     entry.parse(place, table)
 }

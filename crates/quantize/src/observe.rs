@@ -63,8 +63,10 @@ impl Observer {
     /// When the batch does not fit the network.
     pub fn add(&mut self, batch: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
         let (outputs, chunks) = self.network.observe(batch, |views, rows| {
-            let all: Vec<Statistics> =
-                views.iter().map(|view| Statistics::of(view.data, view.shape[0], view.channel_of())).collect();
+            let all: Vec<Statistics> = views
+                .iter()
+                .map(|view| Statistics::of(view.data, view.shape[0], view.channel_of()))
+                .collect();
             (all, rows.len())
         })?;
         let at = |value: ValueId| self.taps.binary_search(&value).expect("every edge is tapped");

@@ -80,7 +80,13 @@ pub struct Activations {
 
 impl Default for Activations {
     fn default() -> Activations {
-        Activations { bits: None, other_bits: 8, first_last_bits: None, per: Granularity::Tensor, symmetric: false }
+        Activations {
+            bits: None,
+            other_bits: 8,
+            first_last_bits: None,
+            per: Granularity::Tensor,
+            symmetric: false,
+        }
     }
 }
 
@@ -135,8 +141,10 @@ impl Recipe {
     /// When there is none; the message lists those there are.
     pub fn named(name: &str) -> Result<Recipe, ConfigError> {
         let names = BUILT_IN.iter().map(|(n, _)| *n);
-        let &(name, text) =
-            BUILT_IN.iter().find(|(n, _)| *n == name).ok_or_else(|| strict::unknown("recipe", name, names))?;
+        let &(name, text) = BUILT_IN
+            .iter()
+            .find(|(n, _)| *n == name)
+            .ok_or_else(|| strict::unknown("recipe", name, names))?;
         Recipe::parse(name, text)
     }
 
@@ -147,9 +155,10 @@ impl Recipe {
     pub fn parse(name: &str, text: &str) -> Result<Recipe, ConfigError> {
         let file: File = strict::from_toml(name, text)?;
         let check = |place: &str, bits: Option<u8>| match bits {
-            Some(b) if !(2..=8).contains(&b) => {
-                Err(ConfigError::Invalid { place: format!("{name}: {place}"), message: format!("{b}; accepted: 2 to 8") })
-            }
+            Some(b) if !(2..=8).contains(&b) => Err(ConfigError::Invalid {
+                place: format!("{name}: {place}"),
+                message: format!("{b}; accepted: 2 to 8"),
+            }),
             _ => Ok(()),
         };
         check("weights.bits", file.weights.bits)?;
@@ -211,7 +220,8 @@ impl Recipe {
         });
         if let Some(unused) = unused {
             let names = sites.weights.iter().map(|s| s.name.as_str());
-            let near = strict::nearest(&unused.layer, names).map_or(String::new(), |n| format!("; nearest: `{n}`"));
+            let near =
+                strict::nearest(&unused.layer, names).map_or(String::new(), |n| format!("; nearest: `{n}`"));
             return Err(ConfigError::Invalid {
                 place: format!("{}: override.layer", self.name),
                 message: format!("no layer of `{}` matches `{}`{near}", graph.name, unused.layer),
@@ -228,7 +238,8 @@ impl Recipe {
         for step in &self.steps {
             plan = step.refine(plan, bench)?;
         }
-        let lacking = |settings: &[Setting]| settings.iter().position(|s| s.is_quantized() && s.code.is_none());
+        let lacking =
+            |settings: &[Setting]| settings.iter().position(|s| s.is_quantized() && s.code.is_none());
         if let Some(i) = lacking(&plan.weights) {
             return Err(MethodError::NoCode(format!("weight of `{}`", bench.sites.weights[i].name)));
         }

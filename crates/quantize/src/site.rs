@@ -103,7 +103,8 @@ impl<'a> Finder<'a> {
         for (n, node) in graph.nodes.iter().enumerate() {
             let Some(bounds) = bounds_of(graph, node) else { continue };
             let before = node.input(0).expect("activations have an input");
-            let alone = consumers.get(&before).is_some_and(|c| c.len() == 1) && !graph.outputs.contains(&before);
+            let alone =
+                consumers.get(&before).is_some_and(|c| c.len() == 1) && !graph.outputs.contains(&before);
             if alone {
                 finder.folded.insert(before, (NodeId(n), node.outputs[0], bounds));
             }
@@ -125,7 +126,9 @@ impl<'a> Finder<'a> {
         let mut wanted: BTreeMap<ValueId, (bool, bool)> = BTreeMap::new();
         let depth = self.depths();
         let mut layers: Vec<(NodeId, Vec<ValueId>)> = Vec::new();
-        for (n, node) in self.graph.nodes.iter().enumerate().filter(|(n, _)| !self.absorbed.contains(&NodeId(*n))) {
+        for (n, node) in
+            self.graph.nodes.iter().enumerate().filter(|(n, _)| !self.absorbed.contains(&NodeId(*n)))
+        {
             match self.integer(node) {
                 Ok(inputs) => layers.push((NodeId(n), inputs)),
                 Err(Some(reason)) => sites.kept_float.push(KeptFloat {
@@ -148,9 +151,12 @@ impl<'a> Finder<'a> {
                 facts.1 |= first_or_last;
             }
             for (i, value) in node.inputs.iter().enumerate() {
-                let (Some(value), Role::Weight { channel_axis }) = (*value, node.op.role(i)) else { continue };
+                let (Some(value), Role::Weight { channel_axis }) = (*value, node.op.role(i)) else {
+                    continue;
+                };
                 let rank = self.graph.constant(value).map(|t| t.shape().len());
-                if let Some(Ok(channel_axis)) = rank.map(|rank| lowbit_graph::shape::axis(channel_axis, rank)) {
+                if let Some(Ok(channel_axis)) = rank.map(|rank| lowbit_graph::shape::axis(channel_axis, rank))
+                {
                     weights.push(WeightSite {
                         name: node.name.clone(),
                         node: *n,
@@ -182,7 +188,8 @@ impl<'a> Finder<'a> {
         // What a rearranged edge feeds, the original feeds.
         for node in self.graph.nodes.iter().rev().filter(|n| through(n)) {
             let Some(input) = node.input(0) else { continue };
-            let facts: Vec<(bool, bool)> = node.outputs.iter().filter_map(|o| wanted.get(o).copied()).collect();
+            let facts: Vec<(bool, bool)> =
+                node.outputs.iter().filter_map(|o| wanted.get(o).copied()).collect();
             if let Some(entry) = wanted.get_mut(&input) {
                 for (product, edge) in facts {
                     entry.0 |= product;
@@ -192,19 +199,20 @@ impl<'a> Finder<'a> {
         }
         let before: HashMap<ValueId, (ValueId, [f32; 2])> =
             self.folded.iter().map(|(&before, &(_, after, bounds))| (after, (before, bounds))).collect();
-        let mut add = |value: ValueId, follows: Option<usize>, (feeds_product, feeds_first_or_last): (bool, bool)| {
-            let folded = before.get(&value).filter(|_| follows.is_none());
-            sites.activations.push(ActivationSite {
-                name: self.graph.value(value).name.clone(),
-                value,
-                before_activation: folded.map(|f| f.0),
-                bounds: folded.map_or([f32::NEG_INFINITY, f32::INFINITY], |f| f.1),
-                feeds_product,
-                feeds_first_or_last,
-                follows,
-            });
-            sites.activations.len() - 1
-        };
+        let mut add =
+            |value: ValueId, follows: Option<usize>, (feeds_product, feeds_first_or_last): (bool, bool)| {
+                let folded = before.get(&value).filter(|_| follows.is_none());
+                sites.activations.push(ActivationSite {
+                    name: self.graph.value(value).name.clone(),
+                    value,
+                    before_activation: folded.map(|f| f.0),
+                    bounds: folded.map_or([f32::NEG_INFINITY, f32::INFINITY], |f| f.1),
+                    feeds_product,
+                    feeds_first_or_last,
+                    follows,
+                });
+                sites.activations.len() - 1
+            };
         let mut placed: HashMap<ValueId, usize> = HashMap::new();
         for &input in &self.graph.inputs {
             if let Some(&facts) = wanted.get(&input) {
@@ -236,21 +244,26 @@ impl<'a> Finder<'a> {
 
     /// Data inputs of a node that can run on integers; otherwise why not (`None`: nothing worth saying).
     fn integer(&self, node: &Node) -> Result<Vec<ValueId>, Option<String>> {
-        let arithmetic = !matches!(node.op, Op::FakeQuantize(_) | Op::Relu(_) | Op::Clip(_) | Op::Shape(_) | Op::Cast(_))
-            && !self.target.pass_through.contains(node.op.name());
+        let arithmetic =
+            !matches!(node.op, Op::FakeQuantize(_) | Op::Relu(_) | Op::Clip(_) | Op::Shape(_) | Op::Cast(_))
+                && !self.target.pass_through.contains(node.op.name());
         let no = |reason: String| Err(arithmetic.then_some(reason));
         if !self.target.integer_ops.contains(node.op.name()) {
             return no(format!("target `{}` has no integer form of {}", self.target.name, node.op.name()));
         }
         let is_float = |v: ValueId| {
-            self.types[v.0].as_ref().is_some_and(|t| t.dtype == lowbit_tensor::DType::F32 && !t.shape.is_empty())
+            self.types[v.0]
+                .as_ref()
+                .is_some_and(|t| t.dtype == lowbit_tensor::DType::F32 && !t.shape.is_empty())
         };
         let mut data = Vec::new();
         for (i, value) in node.inputs.iter().enumerate() {
             let Some(value) = *value else { continue };
             match (node.op.role(i), self.graph.constant(value).is_some()) {
                 (Role::Activation, true) => return no("one operand is a constant".into()),
-                (Role::Weight { .. }, false) | (Role::Activation, false) if is_float(value) => data.push(value),
+                (Role::Weight { .. }, false) | (Role::Activation, false) if is_float(value) => {
+                    data.push(value)
+                }
                 (Role::Activation, false) => return no("its input is not a float tensor".into()),
                 (Role::Bias, false) => return no("its bias is computed at run time".into()),
                 _ => {}
@@ -260,7 +273,9 @@ impl<'a> Finder<'a> {
             Op::Gemm(op) if op.alpha != 1.0 || op.beta != 1.0 || op.trans_a => {
                 no("only alpha = beta = 1 without a transposed A".into())
             }
-            Op::Add(_) | Op::Mul(_) if data.len() == 2 && data[0] == data[1] => no("both operands are one value".into()),
+            Op::Add(_) | Op::Mul(_) if data.len() == 2 && data[0] == data[1] => {
+                no("both operands are one value".into())
+            }
             _ => Ok(data),
         }
     }
@@ -269,13 +284,15 @@ impl<'a> Finder<'a> {
     fn depths(&self) -> Vec<[usize; 2]> {
         let weighted = |node: &Node| {
             node.inputs.iter().enumerate().any(|(i, v)| {
-                matches!(node.op.role(i), Role::Weight { .. }) && v.is_some_and(|v| self.graph.constant(v).is_some())
+                matches!(node.op.role(i), Role::Weight { .. })
+                    && v.is_some_and(|v| self.graph.constant(v).is_some())
             })
         };
         let mut depths = vec![[0usize; 2]; self.graph.nodes.len()];
         let mut reached: HashMap<ValueId, usize> = HashMap::new();
         for (n, node) in self.graph.nodes.iter().enumerate() {
-            let before = node.inputs.iter().flatten().filter_map(|v| reached.get(v)).copied().max().unwrap_or(0);
+            let before =
+                node.inputs.iter().flatten().filter_map(|v| reached.get(v)).copied().max().unwrap_or(0);
             depths[n][0] = before;
             for &output in &node.outputs {
                 reached.insert(output, before + usize::from(weighted(node)));

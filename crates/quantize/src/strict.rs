@@ -50,7 +50,11 @@ pub fn nearest<'a>(found: &str, known: impl IntoIterator<Item = &'a str>) -> Opt
 }
 
 /// The error for a name that is not in a table.
-pub fn unknown<'a>(kind: &'static str, found: &str, known: impl Iterator<Item = &'a str> + Clone) -> ConfigError {
+pub fn unknown<'a>(
+    kind: &'static str,
+    found: &str,
+    known: impl Iterator<Item = &'a str> + Clone,
+) -> ConfigError {
     ConfigError::Unknown {
         kind,
         found: found.to_owned(),

@@ -36,7 +36,9 @@ const BUILT_IN: &[(&str, &str)] = &[
 impl Target {
     /// Names and summaries of the built-in targets.
     pub fn built_in() -> impl Iterator<Item = (&'static str, Target)> {
-        BUILT_IN.iter().map(|&(name, text)| (name, Target::parse(name, text).expect("built-in targets parse (tested)")))
+        BUILT_IN
+            .iter()
+            .map(|&(name, text)| (name, Target::parse(name, text).expect("built-in targets parse (tested)")))
     }
 
     /// The built-in target of that name.
@@ -45,8 +47,10 @@ impl Target {
     /// When there is none; the message lists those there are.
     pub fn named(name: &str) -> Result<Target, strict::ConfigError> {
         let names = BUILT_IN.iter().map(|(n, _)| *n);
-        let &(name, text) =
-            BUILT_IN.iter().find(|(n, _)| *n == name).ok_or_else(|| strict::unknown("target", name, names))?;
+        let &(name, text) = BUILT_IN
+            .iter()
+            .find(|(n, _)| *n == name)
+            .ok_or_else(|| strict::unknown("target", name, names))?;
         Target::parse(name, text)
     }
 

@@ -33,7 +33,12 @@ impl Workbench<'_> {
 }
 
 /// The elements of channel `c` along `axis` of a row-major tensor.
-pub fn channel<'a>(values: &'a [f32], shape: &[usize], axis: usize, c: usize) -> impl Iterator<Item = f32> + Clone + 'a {
+pub fn channel<'a>(
+    values: &'a [f32],
+    shape: &[usize],
+    axis: usize,
+    c: usize,
+) -> impl Iterator<Item = f32> + Clone + 'a {
     let run: usize = shape[axis + 1..].iter().product();
     let period = run * shape[axis];
     (0..values.len() / period.max(1)).flat_map(move |block| {

@@ -20,6 +20,10 @@ pub(super) struct Args {
     #[command(flatten)]
     samples: shared::Samples,
 
+    /// Leave out the first N samples of the seeded shuffle: those that a calibration with --limit N took
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    skip: usize,
+
     /// Print JSON: an array with one object per network
     #[arg(long)]
     json: bool,
@@ -39,7 +43,8 @@ pub(super) fn run(args: &Args) -> Result<()> {
         limit: args.samples.limit,
         threads: args.samples.threads,
         preprocess: args.samples.preprocess.clone(),
-        seed: args.samples.seed,
+        skip: args.skip,
+        seed: args.samples.seed.unwrap_or(0),
     };
     let bars = Bars::new();
     let scores = facade::evaluate(&job, &bars)?;

@@ -1,13 +1,14 @@
 //! `lowbit methods`: what a recipe can be made of.
 
 use anyhow::Result;
-use lowbit::facade::{self, MethodInfo};
+use lowbit::facade;
 use lowbit::render::table::{Align, Table};
 use lowbit::render::text;
+use lowbit_quantize::method::Entry;
 
 use super::print;
 
-/// List the methods that a recipe can be made of
+/// List the methods that a recipe can be made of, with their options
 #[derive(clap::Args)]
 #[command(before_help = "Example: lowbit methods")]
 pub(super) struct Args {}
@@ -16,14 +17,16 @@ pub(super) fn run(_args: &Args) -> Result<()> {
     print::out(&text::table(&table(facade::methods()), print::style()))
 }
 
-fn table(methods: &[MethodInfo]) -> Table {
-    let columns = ["method", "kind", "what it does", "options"].map(|title| (title, Align::Left));
-    let mut table = Table::new(&columns);
+/// A line per method, and one per option below it.
+fn table(methods: &[Entry]) -> Table {
+    let mut table = Table::new(&["method", "option", "what it does"].map(|title| (title, Align::Left)));
     for method in methods {
-        let options = method.options.split_whitespace().collect::<Vec<_>>().join(" ");
-        table.push(vec![method.id.into(), method.kind.into(), method.summary.into(), options]);
+        table.push(vec![method.id.into(), String::new(), method.summary.into()]);
+        for (name, meaning) in method.options {
+            table.push(vec![String::new(), (*name).into(), (*meaning).into()]);
+        }
     }
-    table.without_blank_columns()
+    table
 }
 
 #[cfg(test)]
@@ -31,10 +34,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_method_is_a_line_with_its_options_on_it() {
-        let aciq =
-            MethodInfo { id: "aciq", kind: "closed form", summary: "clip", options: "bits = 4\nfuse = true" };
-        let lines = table(&[aciq]).to_text(None);
-        assert_eq!(lines[1], "aciq    closed form  clip          bits = 4 fuse = true");
+    fn every_method_is_listed_with_its_options() {
+        let lines = table(facade::methods()).to_text(None).join("\n");
+        for method in facade::methods() {
+            assert!(lines.contains(method.id) && lines.contains(method.summary), "{}", method.id);
+            assert!(
+                method.options.iter().all(|(name, meaning)| lines.contains(name) && lines.contains(meaning))
+            );
+        }
     }
 }

@@ -32,9 +32,9 @@ pub(super) struct Args {
     target: String,
 
     /// Form of the written file: packed is small and fast, container loads everywhere, textbook is for NPUs and
-    /// TensorRT, qonnx for FPGA tools
-    #[arg(long, value_enum, default_value_t = Flavour::Packed)]
-    flavour: Flavour,
+    /// TensorRT, qonnx for FPGA tools [default: the target's, packed for onnxruntime]
+    #[arg(long, value_enum)]
+    flavour: Option<Flavour>,
 
     /// Also write a report; it then says how much each layer hurts alone, which takes longer
     #[arg(long, value_name = "FILE.{html,json,md}")]
@@ -80,7 +80,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         return Err(usage(format!("the network and the report cannot both be {}", output.display())));
     }
 
-    let flavour = args.flavour.to_possible_value().map_or_else(String::new, |v| v.get_name().to_owned());
+    let flavour = args.flavour.and_then(|f| f.to_possible_value()).map(|v| v.get_name().to_owned());
     let job = QuantizeJob {
         model: args.model.clone(),
         data: args.samples.data.clone(),

@@ -21,9 +21,9 @@ pub(super) struct Samples {
     #[arg(long, value_name = "N", value_parser = positive)]
     pub(super) threads: Option<usize>,
 
-    /// Seed of everything random
-    #[arg(long, value_name = "N", default_value_t = 0)]
-    pub(super) seed: u64,
+    /// Seed of everything random [default: the recipe's, or 0]
+    #[arg(long, value_name = "N")]
+    pub(super) seed: Option<u64>,
 }
 
 /// A count that is not zero.

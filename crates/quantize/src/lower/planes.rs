@@ -10,7 +10,14 @@ use lowbit_tensor::pack::pack;
 use lowbit_tensor::{DType, Data, Tensor};
 
 /// An int8 value equal to `codes` (row-major, `shape`), stored at `bits[c]` bits for channel `c` of `axis` (or all alike).
-pub(super) fn write(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize], axis: usize, bits: &[u8]) -> ValueId {
+pub(super) fn write(
+    b: &mut Builder,
+    name: &str,
+    codes: &[i32],
+    shape: &[usize],
+    axis: usize,
+    bits: &[u8],
+) -> ValueId {
     if bits.iter().all(|&w| w == bits[0]) {
         return one_width(b, name, codes, shape, bits[0]);
     }
@@ -37,13 +44,21 @@ pub(super) fn write(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize],
 fn select(codes: &[i32], shape: &[usize], axis: usize, channels: &[usize]) -> Vec<i32> {
     let run: usize = shape[axis + 1..].iter().product();
     let blocks = codes.chunks((run * shape[axis]).max(1));
-    blocks.flat_map(|block| channels.iter().flat_map(move |&c| block[c * run..(c + 1) * run].iter().copied())).collect()
+    blocks
+        .flat_map(|block| channels.iter().flat_map(move |&c| block[c * run..(c + 1) * run].iter().copied()))
+        .collect()
 }
 
 fn one_width(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize], bits: u8) -> ValueId {
-    let int8 = || Tensor::new(shape.to_vec(), Data::I8(codes.iter().map(|&q| q as i8).collect())).expect("one code each");
+    let int8 = || {
+        Tensor::new(shape.to_vec(), Data::I8(codes.iter().map(|&q| q as i8).collect()))
+            .expect("one code each")
+    };
     match bits {
-        0 => b.constant(format!("{name}.codes"), Tensor::zeros(DType::I8, shape.to_vec()).expect("fits in memory")),
+        0 => b.constant(
+            format!("{name}.codes"),
+            Tensor::zeros(DType::I8, shape.to_vec()).expect("fits in memory"),
+        ),
         8.. => b.constant(format!("{name}.codes"), int8()),
         4 => {
             let codes = b.constant(format!("{name}.codes"), int8().cast(DType::I4));
@@ -97,7 +112,8 @@ fn from_planes(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize], bits
     let whole = whole.expect("widths 1 to 7 have a plane");
     // ONNX Runtime subtracts in int32, not in int8.
     let wide = b.node(format!("{name}.int32"), Op::Cast(Cast { to: DType::I32 }), &[whole]);
-    let offset = b.constant(format!("{name}.offset"), Tensor::new(vec![], Data::I32(vec![offset])).expect("a scalar"));
+    let offset =
+        b.constant(format!("{name}.offset"), Tensor::new(vec![], Data::I32(vec![offset])).expect("a scalar"));
     let signed = b.node(format!("{name}.signed"), Op::Sub(Sub), &[wide, offset]);
     b.node(format!("{name}.int8"), Op::Cast(Cast { to: DType::I8 }), &[signed])
 }

@@ -43,7 +43,12 @@ impl Builder {
     pub(super) fn node(&mut self, name: String, op: Op, inputs: &[ValueId]) -> ValueId {
         let name = self.fresh(name);
         let output = self.graph.add_edge(name.clone());
-        self.new.push(Node { name, op, inputs: inputs.iter().copied().map(Some).collect(), outputs: vec![output] });
+        self.new.push(Node {
+            name,
+            op,
+            inputs: inputs.iter().copied().map(Some).collect(),
+            outputs: vec![output],
+        });
         output
     }
 
@@ -78,7 +83,8 @@ pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Resul
         };
         let source = site.before_activation.filter(redundant).unwrap_or(site.value);
         let root = sites.root(i);
-        let [scale, zero_point] = *shared.entry(root).or_insert_with(|| parameters(&mut b, &site.name, code, flavour));
+        let [scale, zero_point] =
+            *shared.entry(root).or_insert_with(|| parameters(&mut b, &site.name, code, flavour));
         let mark = b.new.len();
         let decoded = edge(&mut b, &site.name, code, source, scale, zero_point, flavour);
         let added = b.new.split_off(mark);
@@ -116,9 +122,7 @@ fn parameters(b: &mut Builder, name: &str, code: &Uniform, flavour: Flavour) -> 
     let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(shape.clone(), code.scale.clone()));
     let zero_points: Vec<u8> = code.zero_point.iter().map(|&z| z as u8).collect();
     let zero = match flavour {
-        Flavour::Qonnx => {
-            Tensor::from_f32(shape, code.zero_point.iter().map(|&z| z as f32).collect())
-        }
+        Flavour::Qonnx => Tensor::from_f32(shape, code.zero_point.iter().map(|&z| z as f32).collect()),
         _ => {
             let zero = Tensor::new(shape, Data::U8(zero_points)).expect("one per scale");
             if is_nibble(code, flavour) { zero.cast(DType::U4) } else { zero }
@@ -187,17 +191,18 @@ fn weight(b: &mut Builder, graph: &Graph, sites: &Sites, plan: &Plan, flavour: F
     }
     let Some(bias) = rounded_bias(graph, sites, plan, i) else { return };
     let name = format!("{}.bias", site.name);
-    let id = match bias.codes.filter(|_| flavour != Flavour::Qonnx && runs_on_integers(sites, plan, site.node)) {
-        Some(codes) => {
-            let shape = if bias.scale.len() == 1 { vec![] } else { vec![bias.scale.len()] };
-            let codes = Tensor::new(vec![codes.len()], Data::I32(codes)).expect("one code each");
-            let codes = b.constant(format!("{name}.codes"), codes);
-            let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(shape, bias.scale));
-            let op = Op::DequantizeLinear(DequantizeLinear { axis: 0, ..DequantizeLinear::default() });
-            b.node(format!("{name}.quantized"), op, &[codes, scale])
-        }
-        None => b.constant(format!("{name}.value"), Tensor::from_f32([bias.values.len()], bias.values)),
-    };
+    let id =
+        match bias.codes.filter(|_| flavour != Flavour::Qonnx && runs_on_integers(sites, plan, site.node)) {
+            Some(codes) => {
+                let shape = if bias.scale.len() == 1 { vec![] } else { vec![bias.scale.len()] };
+                let codes = Tensor::new(vec![codes.len()], Data::I32(codes)).expect("one code each");
+                let codes = b.constant(format!("{name}.codes"), codes);
+                let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(shape, bias.scale));
+                let op = Op::DequantizeLinear(DequantizeLinear { axis: 0, ..DequantizeLinear::default() });
+                b.node(format!("{name}.quantized"), op, &[codes, scale])
+            }
+            None => b.constant(format!("{name}.value"), Tensor::from_f32([bias.values.len()], bias.values)),
+        };
     b.graph.nodes[node].inputs.resize(3, None);
     b.graph.nodes[node].inputs[2] = Some(id);
 }
@@ -258,7 +263,8 @@ fn float_weight(b: &mut Builder, name: &str, code: &Uniform, values: Vec<f32>, s
     let bits = if alike { &code.bits[..1] } else { &code.bits };
     let value = b.constant(format!("{name}.float"), Tensor::from_f32(shape, values));
     let scale = b.constant(format!("{name}.scale"), per(code.scale.clone()));
-    let zero = b.constant(format!("{name}.zero_point"), per(code.zero_point.iter().map(|&z| z as f32).collect()));
+    let zero =
+        b.constant(format!("{name}.zero_point"), per(code.zero_point.iter().map(|&z| z as f32).collect()));
     let width = b.constant(format!("{name}.bits"), per(bits.iter().map(|&w| f32::from(w)).collect()));
     let op = Op::IntQuant(IntQuant { signed: code.signed, narrow: false, rounding: Rounding::HalfEven });
     b.node(format!("{name}.quantized"), op, &[value, scale, zero, width])

@@ -20,11 +20,18 @@ use crate::workbench::Workbench;
 use lowbit_tensor::Uniform;
 use serde::Deserialize;
 
-pub(super) const ENTRY: Entry = Entry::new::<Aciq>("aciq", "closed-form activation clip from tensor statistics", &[
-    ("prior", "laplace (default) | gauss | best: of laplace, gauss and min-max, the one of least measured error"),
-    ("tight", "do not reach beyond what was seen (default true; the paper's code: false)"),
-    ("eight_bit", "also clip edges of 8 bits (default false)"),
-]);
+pub(super) const ENTRY: Entry = Entry::new::<Aciq>(
+    "aciq",
+    "closed-form activation clip from tensor statistics",
+    &[
+        (
+            "prior",
+            "laplace (default) | gauss | best: of laplace, gauss and min-max, the one of least measured error",
+        ),
+        ("tight", "do not reach beyond what was seen (default true; the paper's code: false)"),
+        ("eight_bit", "also clip edges of 8 bits (default false)"),
+    ],
+);
 
 /// Density that the closed form assumes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -92,10 +99,12 @@ impl Aciq {
         let rectified = observed[0] >= 0.0;
         if rectified && edge.before.is_none() {
             // For a Laplace density of mean 0, b is the mean of what is positive.
-            let (sum, n) = edge.whole.histogram.centres().filter(|c| c.0 > edge.whole.histogram.width()).fold(
-                (0.0, 0u64),
-                |(sum, n), (x, count)| (sum + f64::from(x) * count as f64, n + count),
-            );
+            let (sum, n) = edge
+                .whole
+                .histogram
+                .centres()
+                .filter(|c| c.0 > edge.whole.histogram.width())
+                .fold((0.0, 0u64), |(sum, n), (x, count)| (sum + f64::from(x) * count as f64, n + count));
             let b = sum / n.max(1) as f64;
             stats = Width { mean: 0.0, deviation: b, std: b * std::f64::consts::SQRT_2 };
         }
@@ -145,7 +154,8 @@ pub fn omega_coefficient(omega: f64) -> f64 {
 pub fn gauss_coefficient(bits: f64) -> f64 {
     let slope = 1.0 / (3.0 * (2.0 * bits).exp2());
     let gradient = |t: f64| {
-        t * libm::erfc(t / std::f64::consts::SQRT_2) - (2.0 / std::f64::consts::PI).sqrt() * (-t * t / 2.0).exp()
+        t * libm::erfc(t / std::f64::consts::SQRT_2)
+            - (2.0 / std::f64::consts::PI).sqrt() * (-t * t / 2.0).exp()
             + t * slope
     };
     // Negative at 0, positive at 20, with one crossing.
@@ -175,12 +185,10 @@ mod tests {
     use lowbit_tensor::Statistics;
 
     /// Coefficients of section 3.2 of the method's description, M = 0..=8 (Gauss from 1).
-    const LAPLACE: [f64; 10] = [
-        1.049909, 1.862817, 2.830683, 3.897229, 5.028640, 6.204766, 7.413126, 8.645620, 9.896760, 11.162685,
-    ];
-    const GAUSS: [f64; 9] = [
-        1.239905, 1.710635, 2.151593, 2.559136, 2.936201, 3.286914, 3.615114, 3.924035, 4.216330,
-    ];
+    const LAPLACE: [f64; 10] =
+        [1.049909, 1.862817, 2.830683, 3.897229, 5.028640, 6.204766, 7.413126, 8.645620, 9.896760, 11.162685];
+    const GAUSS: [f64; 9] =
+        [1.239905, 1.710635, 2.151593, 2.559136, 2.936201, 3.286914, 3.615114, 3.924035, 4.216330];
 
     #[test]
     fn coefficients_are_the_tables() {
@@ -234,7 +242,9 @@ mod tests {
     fn more_bits_never_increase_the_model_error() {
         for bits in 1..=9 {
             let (m, more) = (f64::from(bits), f64::from(bits) + 1.0);
-            assert!(laplace_error(laplace_coefficient(more), more) < laplace_error(laplace_coefficient(m), m));
+            assert!(
+                laplace_error(laplace_coefficient(more), more) < laplace_error(laplace_coefficient(m), m)
+            );
             assert!(gauss_error(gauss_coefficient(more), more) < gauss_error(gauss_coefficient(m), m));
         }
     }
@@ -248,7 +258,11 @@ mod tests {
         let code = Uniform::covering(lo as f32, hi as f32, bits);
         let codes = code.codes(x, &[x.len()]);
         let target = |x: f32| if rectified { x.max(0.0) } else { x };
-        let error = x.iter().zip(&codes).map(|(&x, &q)| f64::from(code.decode(q, 0) - target(x)).powi(2)).sum::<f64>();
+        let error = x
+            .iter()
+            .zip(&codes)
+            .map(|(&x, &q)| f64::from(code.decode(q, 0) - target(x)).powi(2))
+            .sum::<f64>();
         (code, codes, error / x.len() as f64)
     }
 

@@ -18,11 +18,17 @@ use lowbit_graph::Op;
 use lowbit_tensor::{Code, Moments, Uniform};
 use serde::Deserialize;
 
-pub(super) const ENTRY: Entry =
-    Entry::new::<BiasCorrection>("bias-correction", "returns the output shift that weight rounding causes", &[
-        ("form", "expected (default): into the bias, from mean inputs | shift: a real zero point, as in the paper"),
+pub(super) const ENTRY: Entry = Entry::new::<BiasCorrection>(
+    "bias-correction",
+    "returns the output shift that weight rounding causes",
+    &[
+        (
+            "form",
+            "expected (default): into the bias, from mean inputs | shift: a real zero point, as in the paper",
+        ),
         ("variance", "also restore each channel's spread through its scale (default false)"),
-    ]);
+    ],
+);
 
 /// Where the correction goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -48,7 +54,10 @@ pub struct BiasCorrection {
 impl Method for BiasCorrection {
     fn refine(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
         if self.form == Form::Shift && !bench.target.weight_shift {
-            let message = format!("target `{}` has no real-valued zero point; use form = \"expected\"", bench.target.name);
+            let message = format!(
+                "target `{}` has no real-valued zero point; use form = \"expected\"",
+                bench.target.name
+            );
             return Err(MethodError::Needs { step: ENTRY.id, message });
         }
         for (i, site) in bench.sites.weights.iter().enumerate() {
@@ -57,7 +66,8 @@ impl Method for BiasCorrection {
                 continue;
             }
             let Some(Code::Uniform(code)) = &setting.code else {
-                let message = format!("the weight of `{}` has no code yet; put a range step first", site.name);
+                let message =
+                    format!("the weight of `{}` has no code yet; put a range step first", site.name);
                 return Err(MethodError::Needs { step: ENTRY.id, message });
             };
             let (tensor, float) = bench.weight(site);
@@ -91,7 +101,13 @@ impl Method for BiasCorrection {
 
 /// Output shift per channel of weight errors `error`, for inputs whose channels have the given means; `None` where
 /// channels of the input and taps of the weight do not correspond (a product without a bias).
-fn expected_shift(op: &Op, site: &WeightSite, error: &[f32], shape: &[usize], inputs: &[Moments]) -> Option<Vec<f32>> {
+fn expected_shift(
+    op: &Op,
+    site: &WeightSite,
+    error: &[f32],
+    shape: &[usize],
+    inputs: &[Moments],
+) -> Option<Vec<f32>> {
     let mean = |k: usize| inputs[k].mean() as f32;
     match op {
         Op::Conv(op) => {
@@ -116,7 +132,8 @@ fn expected_shift(op: &Op, site: &WeightSite, error: &[f32], shape: &[usize], in
             if inputs.len() != features {
                 return None;
             }
-            let at = |c: usize, k: usize| if site.channel_axis == 0 { c * columns + k } else { k * columns + c };
+            let at =
+                |c: usize, k: usize| if site.channel_axis == 0 { c * columns + k } else { k * columns + c };
             Some((0..outputs).map(|c| (0..features).map(|k| error[at(c, k)] * mean(k)).sum()).collect())
         }
         _ => None,
@@ -169,7 +186,8 @@ pub fn restore_mean(code: &Uniform, values: &[f32], float: &[f32], shape: &[usiz
 pub fn restore_spread(code: &Uniform, values: &[f32], shape: &[usize], axis: usize) -> (Uniform, Vec<f32>) {
     let mut code = per_channel(code, shape, axis);
     let codes = code.codes(values, shape);
-    let (wanted, found) = (spreads(values, shape, axis), spreads(&decoded(&code, values, shape), shape, axis));
+    let (wanted, found) =
+        (spreads(values, shape, axis), spreads(&decoded(&code, values, shape), shape, axis));
     for (scale, (w, f)) in code.scale.iter_mut().zip(wanted.iter().zip(&found)) {
         *scale *= if f.1 > 0.0 { (w.1 / (f.1 + 1e-8)) as f32 } else { 1.0 };
     }
@@ -224,9 +242,17 @@ mod tests {
 
     #[test]
     fn corrected_channels_have_the_float_mean_and_spread() {
-        let values: Vec<f32> = (0..60).map(|i| ((i * 37 % 61) as f32 / 30.0 - 1.0) * (1.0 + (i / 20) as f32)).collect();
+        let values: Vec<f32> =
+            (0..60).map(|i| ((i * 37 % 61) as f32 / 30.0 - 1.0) * (1.0 + (i / 20) as f32)).collect();
         let shape = [3, 20];
-        let code = Uniform { bits: vec![3; 3], scale: vec![0.4, 0.9, 1.1], zero_point: vec![0; 3], axis: Some(0), signed: true, shift: None };
+        let code = Uniform {
+            bits: vec![3; 3],
+            scale: vec![0.4, 0.9, 1.1],
+            zero_point: vec![0; 3],
+            axis: Some(0),
+            signed: true,
+            shift: None,
+        };
         let (spread, replaced) = restore_spread(&code, &values, &shape, 0);
         let full = restore_mean(&spread, &replaced, &values, &shape, 0);
         let (wanted, found) =

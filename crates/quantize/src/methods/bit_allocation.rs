@@ -15,13 +15,16 @@ use crate::recipe::Granularity;
 use crate::workbench::{Workbench, channel};
 use serde::Deserialize;
 
-pub(super) const ENTRY: Entry =
-    Entry::new::<BitAllocation>("bit-allocation", "bits per channel from its spread, under an average budget", &[
+pub(super) const ENTRY: Entry = Entry::new::<BitAllocation>(
+    "bit-allocation",
+    "bits per channel from its spread, under an average budget",
+    &[
         ("on", "weights (default) | activations | both; activations need per = \"channel\""),
         ("average", "average bits (default: the bits asked for)"),
         ("min_bits", "fewest bits of a channel, 0 to 8 (default 2)"),
         ("max_bits", "most bits of a channel, 1 to 8 (default 8)"),
-    ]);
+    ],
+);
 
 /// Options.
 #[derive(Clone, Debug, Deserialize)]
@@ -50,7 +53,10 @@ impl Method for BitAllocation {
     fn refine(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
         let needs = |message: String| Err(MethodError::Needs { step: ENTRY.id, message });
         if self.max_bits > 8 || self.min_bits > self.max_bits {
-            return needs(format!("min_bits {} and max_bits {}; accepted: 0 to 8, in order", self.min_bits, self.max_bits));
+            return needs(format!(
+                "min_bits {} and max_bits {}; accepted: 0 to 8, in order",
+                self.min_bits, self.max_bits
+            ));
         }
         if self.on.weights() {
             if bench.recipe.weights.per != Granularity::Channel {
@@ -171,7 +177,10 @@ mod tests {
         let stds = [1.0, 1.0, 1.0, 8.0];
         let passes = iterations(&stds, 4.0, ALL);
         assert_eq!(passes.len(), 10);
-        assert!(passes.iter().step_by(2).all(|b| b == &[3, 3, 3, 5]) || passes[9] == [3, 3, 3, 5], "{passes:?}");
+        assert!(
+            passes.iter().step_by(2).all(|b| b == &[3, 3, 3, 5]) || passes[9] == [3, 3, 3, 5],
+            "{passes:?}"
+        );
         assert_eq!(passes[9], [3, 3, 3, 5]);
         // Half a bit of budget is left over; the widest channel and one other take it.
         let ours = allocate(&stds, 4.0, ALL);
@@ -203,7 +212,8 @@ mod tests {
         assert!((b[0] - 6.4).abs() < 1e-9 && (b[1] - 25.6).abs() < 1e-9);
         // Brute force over real bin counts with the same sum.
         let error = |x: f64| 1.0 / (x * x) + 64.0 / ((32.0 - x) * (32.0 - x));
-        let best = (1..320).map(|i| f64::from(i) / 10.0).min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap();
+        let best =
+            (1..320).map(|i| f64::from(i) / 10.0).min_by(|a, b| error(*a).total_cmp(&error(*b))).unwrap();
         assert!((best - 6.4).abs() < 0.11);
     }
 

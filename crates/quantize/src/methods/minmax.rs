@@ -8,11 +8,11 @@ use crate::plan::Plan;
 use crate::workbench::Workbench;
 use serde::Deserialize;
 
-pub(super) const ENTRY: Entry =
-    Entry::new::<MinMax>("minmax", "range from the smallest and largest value seen", &[(
-        "on",
-        "weights | activations | both (default)",
-    )]);
+pub(super) const ENTRY: Entry = Entry::new::<MinMax>(
+    "minmax",
+    "range from the smallest and largest value seen",
+    &[("on", "weights | activations | both (default)")],
+);
 
 /// Options.
 #[derive(Clone, Debug, Default, Deserialize)]

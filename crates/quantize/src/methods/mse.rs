@@ -12,10 +12,11 @@ use lowbit_tensor::number::{code_range, decode, encode};
 use lowbit_tensor::{Histogram, Uniform};
 use serde::Deserialize;
 
-pub(super) const ENTRY: Entry = Entry::new::<Mse>("mse", "range of least error Σ|x − x̂|^p, by search", &[
-    ("on", "weights | activations | both (default)"),
-    ("p", "norm, 0.5 to 8 (default 2)"),
-]);
+pub(super) const ENTRY: Entry = Entry::new::<Mse>(
+    "mse",
+    "range of least error Σ|x − x̂|^p, by search",
+    &[("on", "weights | activations | both (default)"), ("p", "norm, 0.5 to 8 (default 2)")],
+);
 
 /// Options.
 #[derive(Clone, Debug, Deserialize)]
@@ -89,7 +90,9 @@ pub fn histogram_range(histogram: &Histogram, [lo, hi]: [f32; 2], bits: u8, p: f
     let error = |lo: f32, hi: f32| -> f64 {
         let code = Uniform::covering(lo, hi, bits);
         let (scale, zero_point, range) = (code.scale[0], code.zero_point[0], code.range(0));
-        bins.iter().map(|&(x, n)| n * power(decode(encode(x, scale, zero_point, range), scale, zero_point) - x, p)).sum()
+        bins.iter()
+            .map(|&(x, n)| n * power(decode(encode(x, scale, zero_point, range), scale, zero_point) - x, p))
+            .sum()
     };
     if lo >= 0.0 {
         return [0.0, hi * search(|f| error(0.0, f * hi))];
@@ -113,7 +116,8 @@ fn coarse_bins(histogram: &Histogram) -> Vec<(f32, f64)> {
     let (lo, width) = (histogram.lo(), histogram.width());
     let joined = histogram.counts().chunks(join).enumerate().map(|(i, counts)| {
         let n = counts.iter().sum::<u64>() as f64;
-        let centre = counts.iter().enumerate().map(|(j, &n)| (j as f64 + 0.5) * n as f64).sum::<f64>() / n.max(1.0);
+        let centre =
+            counts.iter().enumerate().map(|(j, &n)| (j as f64 + 0.5) * n as f64).sum::<f64>() / n.max(1.0);
         (lo + ((i * join) as f32 + centre as f32) * width, n)
     });
     joined.filter(|&(_, n)| n > 0.0).collect()

@@ -6,10 +6,14 @@ use crate::plan::Plan;
 use crate::workbench::Workbench;
 use serde::Deserialize;
 
-pub(super) const ENTRY: Entry = Entry::new::<Percentile>("percentile", "range that leaves out a share at each end", &[
-    ("on", "weights | activations | both (default)"),
-    ("percent", "share kept, 50 to 100 (default 99.99); the rest is split between both ends"),
-]);
+pub(super) const ENTRY: Entry = Entry::new::<Percentile>(
+    "percentile",
+    "range that leaves out a share at each end",
+    &[
+        ("on", "weights | activations | both (default)"),
+        ("percent", "share kept, 50 to 100 (default 99.99); the rest is split between both ends"),
+    ],
+);
 
 /// Options.
 #[derive(Clone, Debug, Deserialize)]

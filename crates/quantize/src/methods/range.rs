@@ -149,7 +149,8 @@ pub(super) fn fit_activations(
             };
             if options.per == Granularity::Tensor {
                 let bits = setting.bits_of(0);
-                let edge = Edge { site, moments: &whole.tensor, before: before.map(|b| &b.tensor), whole, bits };
+                let edge =
+                    Edge { site, moments: &whole.tensor, before: before.map(|b| &b.tensor), whole, bits };
                 let (scale, zero_point) = cover(fit(&edge)?, bits);
                 return Some(Uniform::per_tensor(bits, false, scale, zero_point));
             }

@@ -1,0 +1,13 @@
+//! How the verbs of [`crate::facade`] are done: one file each over a few shared pieces.
+
+mod demo;
+mod evaluate;
+mod inspect;
+mod load;
+mod quantize;
+mod stages;
+
+pub(crate) use demo::demo;
+pub(crate) use evaluate::evaluate;
+pub(crate) use inspect::inspect;
+pub(crate) use quantize::quantize;

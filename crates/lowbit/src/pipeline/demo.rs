@@ -1,0 +1,94 @@
+//! `demo`: the embedded network and data, by several recipes side by side.
+
+use anyhow::{Context, Result};
+use lowbit_quantize::describe::layers;
+use lowbit_quantize::lower::Flavour;
+use lowbit_quantize::recipe::Recipe;
+use lowbit_quantize::report::{self, Report};
+use lowbit_quantize::site;
+use lowbit_quantize::target::Target;
+
+use super::load::{self, Wanted};
+use super::quantize::{Calibrated, Variant, bits, labelled, observe, score, sensitivity};
+use super::stages::Stages;
+use crate::Progress;
+use crate::facade::{DEFAULT_TARGET, DemoOutcome};
+
+const NETWORK: &[u8] = include_bytes!("../../assets/digits.onnx");
+const TRAIN: &[u8] = include_bytes!("../../assets/digits-train.npz");
+const TEST: &[u8] = include_bytes!("../../assets/digits-test.npz");
+const RECIPES: [&str; 3] = ["w8a8", "w4a4", "w4a4-aciq"];
+
+pub(crate) fn demo(progress: &dyn Progress) -> Result<DemoOutcome> {
+    load::with_threads(None, || run(progress))
+}
+
+fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
+    let mut stages = Stages::new(progress);
+    stages.begin("read", None);
+    let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let path = |name: &str| folder.path().join(name);
+    for (name, bytes) in [("digits.onnx", NETWORK), ("digits-train.npz", TRAIN), ("digits-test.npz", TEST)] {
+        std::fs::write(path(name), bytes).context("cannot unpack the embedded files")?;
+    }
+    let network = load::network(&path("digits.onnx"))?;
+    let target = Target::named(DEFAULT_TARGET)?;
+    let sites = site::find(&network.graph, &network.types, &target);
+    let wanted = Wanted { preprocess: Some("digits"), skip: 0, limit: Some(512), seed: 0 };
+    let train = load::samples(&path("digits-train.npz"), &network, &wanted, true)?;
+    let test = load::samples(&path("digits-test.npz"), &network, &Wanted { limit: None, ..wanted }, true)?;
+    let preprocess_toml = toml::to_string(&train.options.preprocess)?;
+    let (seen, kept) = observe(&network, &sites, &train, &mut stages)?;
+    let check = kept.first().map(|(x, _)| x).context("no samples")?;
+    let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen };
+    stages.begin("quantize", Some(RECIPES.len() as u64));
+    let mut quantized = Vec::new();
+    for name in RECIPES {
+        let recipe = Recipe::named(name)?;
+        let plan = calibrated.plan(&recipe)?;
+        quantized.push(calibrated.write(plan, &recipe, Flavour::Packed, 0, &preprocess_toml, check)?);
+        stages.advance(1);
+    }
+    let variants: Vec<Variant<'_>> = RECIPES
+        .iter()
+        .zip(&quantized)
+        .map(|(name, q)| Variant {
+            name,
+            bits: bits(&q.plan, &sites),
+            network: &q.network,
+            bytes: q.bytes.len(),
+        })
+        .collect();
+    let scores = score(&network, &variants, test.batches()?.map(|b| labelled(b?)), &mut stages)?;
+    let (name, last) = (RECIPES[RECIPES.len() - 1], &quantized[RECIPES.len() - 1]);
+    let recipe = Recipe::named(name)?;
+    let mut report = Report {
+        model: network.summary(&path("digits.onnx")),
+        job: report::Job {
+            recipe: recipe.name.clone(),
+            recipe_toml: recipe.text.clone(),
+            target: target.name.clone(),
+            flavour: Flavour::Packed.name().to_owned(),
+            seed: 0,
+            data: "embedded digits (UCI, 1,297 training and 500 test images)".to_owned(),
+            calibration_samples: seen.samples,
+            preprocess_toml,
+            threads: rayon::current_num_threads(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        },
+        scores,
+        layers: layers(&network.graph, &network.types, &sites, &last.plan, &seen),
+        kept_float: sites.kept_float.clone(),
+        notes: vec![
+            "The demo network was chosen, among four trained alike, for the one that naive 4-bit rounding hurts most; \
+             its losses are no measure of what to expect."
+                .to_owned(),
+        ],
+        ..Report::default()
+    };
+    sensitivity(&calibrated, &last.plan, check, &mut report, &mut stages)?;
+    report.stages = stages.finish();
+    let mut files = vec![("digits-float.onnx".to_owned(), NETWORK.to_vec())];
+    files.extend(RECIPES.iter().zip(quantized).map(|(name, q)| (format!("digits-{name}.onnx"), q.bytes)));
+    Ok(DemoOutcome { report, files })
+}

@@ -1,0 +1,69 @@
+//! `evaluate`: several networks on the same samples, side by side.
+
+use anyhow::{Context, Result, bail};
+use lowbit_engine::Network;
+use lowbit_quantize::evaluate::Comparison;
+use lowbit_quantize::report::Score;
+
+use super::load::{self, Loaded, Wanted};
+use super::stages::Stages;
+use crate::Progress;
+use crate::facade::EvaluateJob;
+
+pub(crate) fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
+    load::with_threads(job.threads, || run(job, progress))
+}
+
+fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
+    let mut stages = Stages::new(progress);
+    stages.begin("read", None);
+    let loaded: Vec<Loaded> = job.models.iter().map(|path| load::network(path)).collect::<Result<_>>()?;
+    let first = loaded.first().context("no network given")?;
+    for (other, path) in loaded.iter().zip(&job.models).skip(1) {
+        if other.classes() != first.classes() {
+            bail!(
+                "{} gives {} values per sample, {} gives {}: they cannot be compared",
+                path.display(),
+                other.classes(),
+                job.models[0].display(),
+                first.classes()
+            );
+        }
+    }
+    let wanted =
+        Wanted { preprocess: job.preprocess.as_deref(), skip: job.skip, limit: job.limit, seed: job.seed };
+    let samples = load::samples(&job.data, first, &wanted, true)?;
+    let networks: Vec<Network> = loaded.iter().map(|l| Network::new(&l.graph)).collect::<Result<_, _>>()?;
+    let batches = samples.batches()?;
+    stages.begin("evaluate", Some(batches.samples() as u64));
+    let mut comparison = Comparison::new(networks.len());
+    for batch in batches {
+        let mut batch = batch?;
+        let n = batch.samples.len();
+        let input = [load::input(&mut batch)?];
+        let outputs: Vec<Vec<f32>> = networks
+            .iter()
+            .map(|network| Ok(network.run(&input)?.first().context("the network has no output")?.to_f32()))
+            .collect::<Result<_>>()?;
+        let views: Vec<&[f32]> = outputs.iter().map(Vec::as_slice).collect();
+        comparison.add(&views, first.classes(), batch.labels.as_deref());
+        stages.advance(n);
+    }
+    stages.finish();
+    let mut scores = comparison.scores();
+    for ((score, path), network) in scores.iter_mut().zip(&job.models).zip(&loaded) {
+        score.model = path.display().to_string();
+        score.bits = bits(network);
+        score.size_bytes = network.file_bytes;
+    }
+    Ok(scores)
+}
+
+/// Bits as the file's metadata has them, or what its operators tell.
+fn bits(network: &Loaded) -> String {
+    match network.graph.metadata.get("lowbit.bits") {
+        Some(bits) => bits.clone(),
+        None if network.quantized => "int8".into(),
+        None => "float32".into(),
+    }
+}

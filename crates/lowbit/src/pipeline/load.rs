@@ -1,0 +1,194 @@
+//! Reading: a network file, and the samples that fit it.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use lowbit_data::{Batch, Batches, Dataset, Options, Preprocess};
+use lowbit_engine::{bindings, evaluate_for_pass};
+use lowbit_graph::passes::{prepare, specialize};
+use lowbit_graph::{Dim, Graph, TensorType};
+use lowbit_quantize::report::Model;
+use lowbit_tensor::{DType, Data, Tensor};
+
+/// Samples per batch: enough to fill the threads, little enough to stream.
+pub(super) const BATCH: usize = 128;
+
+/// A network ready for work.
+pub(super) struct Loaded {
+    /// Prepared: folded, fused, checked.
+    pub(super) graph: Graph,
+    /// Types at a batch of one.
+    pub(super) types: Vec<Option<TensorType>>,
+    /// Whether the file itself holds quantized edges or weights.
+    pub(super) quantized: bool,
+    /// Size of the file in bytes.
+    pub(super) file_bytes: u64,
+}
+
+/// Reads and prepares the network of a file.
+pub(super) fn network(path: &Path) -> Result<Loaded> {
+    let place = || format!("cannot read the network {}", path.display());
+    let file_bytes = std::fs::metadata(path).with_context(place)?.len();
+    let graph = lowbit_onnx::read_file(path).with_context(place)?;
+    loaded(graph, file_bytes).with_context(place)
+}
+
+/// The same from bytes in memory.
+pub(super) fn network_bytes(bytes: &[u8]) -> Result<Loaded> {
+    loaded(lowbit_onnx::read_bytes(bytes, None)?, bytes.len() as u64)
+}
+
+fn loaded(graph: Graph, file_bytes: u64) -> Result<Loaded> {
+    let quantized =
+        graph.nodes.iter().any(|n| matches!(n.op.name(), "QuantizeLinear" | "DequantizeLinear" | "IntQuant"));
+    let graph = prepare(graph, &evaluate_for_pass)?;
+    let (_, types) = specialize(&graph, &bindings(&graph, 1), &evaluate_for_pass)?;
+    Ok(Loaded { graph, types, quantized, file_bytes })
+}
+
+impl Loaded {
+    /// The network as reports describe it.
+    pub(super) fn summary(&self, path: &Path) -> Model {
+        let graph = &self.graph;
+        let describe = |id: &lowbit_graph::ValueId| {
+            let value = graph.value(*id);
+            let ty = self.types[id.0].as_ref();
+            let dims: Vec<String> = match (&value.shape, ty) {
+                (Some(dims), _) => dims.iter().map(dim_text).collect(),
+                (None, Some(ty)) => ty.shape.iter().map(usize::to_string).collect(),
+                (None, None) => Vec::new(),
+            };
+            let dtype = ty.map_or(String::new(), |t| t.dtype.to_string());
+            format!("{}: {dtype}[{}]", value.name, dims.join(","))
+        };
+        let mut constants: Vec<_> =
+            graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten().copied()).collect();
+        constants.sort_unstable();
+        constants.dedup();
+        let floats = constants.iter().filter_map(|&id| graph.constant(id)).filter(|t| t.dtype().is_float());
+        let nodes = (0..graph.nodes.len()).map(lowbit_graph::NodeId);
+        Model {
+            name: path.file_stem().map_or(graph.name.clone(), |s| s.to_string_lossy().into_owned()),
+            inputs: graph.inputs.iter().map(describe).collect(),
+            outputs: graph.outputs.iter().map(describe).collect(),
+            parameters: floats.map(|t| t.len() as u64).sum(),
+            macs: nodes.map(|n| lowbit_quantize::describe::macs(graph, &self.types, n)).sum(),
+            file_bytes: self.file_bytes,
+            nodes: graph.nodes.len(),
+        }
+    }
+
+    /// Shape of one sample, and of the first output without its batch axis.
+    pub(super) fn sample_shape(&self) -> Result<Vec<usize>> {
+        let [input] = self.graph.inputs[..] else {
+            bail!("the network has {} inputs; samples can feed exactly one", self.graph.inputs.len());
+        };
+        let ty = self.types[input.0].as_ref().context("the input has no type")?;
+        if ty.dtype != DType::F32 {
+            bail!("input `{}` is {}; samples are float32", self.graph.value(input).name, ty.dtype);
+        }
+        Ok(ty.shape.get(1..).unwrap_or_default().to_vec())
+    }
+
+    /// Number of classes (elements of the first output per sample).
+    pub(super) fn classes(&self) -> usize {
+        let output = self.graph.outputs.first().and_then(|o| self.types[o.0].as_ref());
+        output.map_or(0, |t| t.shape.iter().skip(1).product())
+    }
+}
+
+fn dim_text(dim: &Dim) -> String {
+    match dim {
+        Dim::Known(d) => d.to_string(),
+        Dim::Symbol(s) => s.clone(),
+    }
+}
+
+/// Samples that fit a network.
+pub(super) struct Samples {
+    pub(super) dataset: Dataset,
+    pub(super) options: Options,
+    /// What was assumed where the user said nothing.
+    pub(super) assumed: Option<String>,
+}
+
+/// Which samples, and how they are read.
+pub(super) struct Wanted<'a> {
+    pub(super) preprocess: Option<&'a str>,
+    pub(super) skip: usize,
+    pub(super) limit: Option<usize>,
+    pub(super) seed: u64,
+}
+
+/// Opens samples for a network; `labelled` checks the labels against its classes.
+pub(super) fn samples(path: &Path, network: &Loaded, wanted: &Wanted<'_>, labelled: bool) -> Result<Samples> {
+    let dataset = Dataset::open(path)?;
+    let expected = network.sample_shape()?;
+    let (preprocess, assumed) = match wanted.preprocess {
+        Some(name) => (Preprocess::load(name)?, None),
+        None => match network.graph.metadata.get("lowbit.preprocess") {
+            Some(text) => (Preprocess::from_toml(text).context("preprocessing stored in the network")?, None),
+            None => assumed_preprocess(&dataset, &expected)?,
+        },
+    };
+    let threads = rayon::current_num_threads();
+    let options = Options { preprocess, skip: wanted.skip, limit: wanted.limit, seed: wanted.seed, threads };
+    let found = dataset.sample_shape(&options.preprocess)?;
+    if found != expected {
+        bail!(
+            "{}: samples are {found:?} after preprocessing; the network takes {expected:?} (choose with --preprocess)",
+            path.display()
+        );
+    }
+    if labelled && dataset.has_labels() {
+        dataset.check_classes(network.classes())?;
+    }
+    Ok(Samples { dataset, options, assumed })
+}
+
+/// Values as stored where they fit; else, for pictures, the usual normalisation at the network's size.
+fn assumed_preprocess(dataset: &Dataset, expected: &[usize]) -> Result<(Preprocess, Option<String>)> {
+    let stored = Preprocess::default();
+    let images = dataset.holds_images();
+    if !images && dataset.sample_shape(&stored).is_ok_and(|shape| shape == expected) {
+        return Ok((stored, None));
+    }
+    let assumed = match *expected {
+        [3, 224, 224] => ("imagenet", Preprocess::preset("imagenet")?),
+        [3, h, w] => (
+            "imagenet normalisation at the network's size",
+            Preprocess {
+                resize: Some(lowbit_data::Resize::Exact([h, w])),
+                ..Preprocess::preset("imagenet-no-resize")?
+            },
+        ),
+        [1, h, w] => (
+            "mnist normalisation at the network's size",
+            Preprocess { resize: Some(lowbit_data::Resize::Exact([h, w])), ..Preprocess::preset("mnist")? },
+        ),
+        _ => return Ok((stored, None)),
+    };
+    let note = format!("no preprocessing was named: assumed {}; say --preprocess to choose", assumed.0);
+    Ok((assumed.1, Some(note)))
+}
+
+impl Samples {
+    /// Starts reading.
+    pub(super) fn batches(&self) -> Result<Batches> {
+        Ok(self.dataset.batches(&self.options, BATCH)?)
+    }
+}
+
+/// The input tensor of a batch.
+pub(super) fn input(batch: &mut Batch) -> Result<Tensor> {
+    Ok(Tensor::new(batch.shape.clone(), Data::F32(std::mem::take(&mut batch.x)))?)
+}
+
+/// Runs `work` on a pool of that many threads.
+pub(super) fn with_threads<T: Send>(
+    threads: Option<usize>,
+    work: impl FnOnce() -> Result<T> + Send,
+) -> Result<T> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build()?;
+    pool.install(work)
+}
