@@ -26,6 +26,7 @@ mod math;
 pub mod pool;
 mod simd;
 pub mod softmax;
+pub mod statistics;
 #[cfg(test)]
 mod testing;
 

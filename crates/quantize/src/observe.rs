@@ -1,8 +1,12 @@
 //! One pass over calibration samples: statistics of every edge that may be quantized.
 
+mod fast;
+
 use crate::site::Sites;
+use fast::Measure;
 use lowbit_engine::{EngineError, Network};
 use lowbit_graph::{Graph, ValueId};
+use lowbit_kernels::Isa;
 use lowbit_tensor::{Statistics, Tensor};
 
 /// What calibration saw, per activation site.
@@ -10,7 +14,7 @@ use lowbit_tensor::{Statistics, Tensor};
 pub struct Observations {
     /// Statistics of each edge.
     pub edges: Vec<Statistics>,
-    /// Statistics before the folded activation, where there is one.
+    /// Moments before the folded activation, where there is one; no histogram.
     pub before: Vec<Option<Statistics>>,
     /// Samples seen.
     pub samples: usize,
@@ -40,6 +44,7 @@ pub struct Observer {
     edges: Vec<ValueId>,
     before: Vec<Option<ValueId>>,
     seen: Observations,
+    isa: Isa,
 }
 
 impl Observer {
@@ -54,7 +59,7 @@ impl Observer {
         taps.sort_unstable();
         taps.dedup();
         let network = Network::with_taps(graph, &taps)?;
-        Ok(Observer { network, taps, edges, before, seen: Observations::default() })
+        Ok(Observer { network, taps, edges, before, seen: Observations::default(), isa: Isa::from_env()? })
     }
 
     /// Observes one batch; returns the network's outputs.
@@ -62,11 +67,12 @@ impl Observer {
     /// # Errors
     /// When the batch does not fit the network.
     pub fn add(&mut self, batch: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
+        // What a folded activation reads needs moments only.
+        let (isa, edges) = (self.isa, &self.edges);
+        let with_histogram: Vec<bool> = self.taps.iter().map(|tap| edges.contains(tap)).collect();
         let (outputs, chunks) = self.network.observe(batch, |views, rows| {
-            let all: Vec<Statistics> = views
-                .iter()
-                .map(|view| Statistics::of(view.data, view.shape[0], view.channel_of()))
-                .collect();
+            let all: Vec<Statistics> =
+                views.iter().zip(&with_histogram).map(|(view, &histogram)| Measure { isa, histogram }.of(view)).collect();
             (all, rows.len())
         })?;
         let at = |value: ValueId| self.taps.binary_search(&value).expect("every edge is tapped");

@@ -31,6 +31,22 @@ impl Default for Moments {
 }
 
 impl Moments {
+    /// Adds the values of one image.
+    pub fn add_image(&mut self, values: &[f32]) {
+        let n = values.len().max(1) as f64;
+        let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+        let deviations = values.iter().map(|&x| f64::from(x) - mean);
+        let (absolute, square) = deviations.fold((0.0, 0.0), |(a, s), d| (a + d.abs(), s + d * d));
+        self.widen(values.iter().copied().fold(f32::INFINITY, f32::min), values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        self.add(values.len() as u64, mean, absolute, square);
+    }
+
+    /// Takes extremes in.
+    pub fn widen(&mut self, min: f32, max: f32) {
+        self.min = self.min.min(min);
+        self.max = self.max.max(max);
+    }
+
     /// Adds one image of `n` values from its mean and the sums of |x − mean| and (x − mean)² (extremes are set apart).
     pub fn add(&mut self, n: u64, mean: f64, absolute: f64, square: f64) {
         self.images += 1;
@@ -229,16 +245,20 @@ pub struct Statistics {
 impl Statistics {
     /// Statistics of `images` rows of an edge: element `i` of a row belongs to channel `i / inner % channels`.
     ///
-    /// `inner` is 1 for channels-last data and the product of the spatial axes for row-major data.
+    /// `inner` is 1 for channels-last data and the product of the spatial axes for row-major data. This is the plain
+    /// definition; calibration computes the same on vectors.
     pub fn of(data: &[f32], images: usize, (channels, inner): (usize, usize)) -> Statistics {
         let mut all = Statistics { channels: vec![Moments::default(); channels], ..Statistics::default() };
         if images == 0 || data.is_empty() {
             return all;
         }
-        let mut sums = ChannelSums::new(channels);
         for image in data.chunks(data.len() / images) {
-            sums.measure(image, inner);
-            sums.add_to(&mut all);
+            let of_channel = |c: usize| {
+                let runs = image.chunks(inner).skip(c).step_by(channels);
+                runs.flatten().copied().collect::<Vec<f32>>()
+            };
+            all.tensor.add_image(image);
+            all.channels.iter_mut().enumerate().for_each(|(c, moments)| moments.add_image(&of_channel(c)));
         }
         all.histogram = Histogram::of(data, [all.tensor.min, all.tensor.max]);
         all
@@ -250,122 +270,6 @@ impl Statistics {
         self.channels.resize(self.channels.len().max(other.channels.len()), Moments::default());
         self.channels.iter_mut().zip(&other.channels).for_each(|(a, b)| a.merge(b));
         self.histogram.merge(&other.histogram);
-    }
-}
-
-/// Sums of one image per channel, kept as arrays over channels so that the loops vectorise.
-struct ChannelSums {
-    min: Vec<f32>,
-    max: Vec<f32>,
-    mean: Vec<f64>,
-    absolute: Vec<f64>,
-    square: Vec<f64>,
-    /// Against the mean of the whole image.
-    tensor: [f64; 3],
-    per_channel: u64,
-}
-
-impl ChannelSums {
-    fn new(channels: usize) -> ChannelSums {
-        let zeros = vec![0f64; channels];
-        ChannelSums {
-            min: vec![0.0; channels],
-            max: vec![0.0; channels],
-            mean: zeros.clone(),
-            absolute: zeros.clone(),
-            square: zeros,
-            tensor: [0.0; 3],
-            per_channel: 0,
-        }
-    }
-
-    /// `f(channel, run)` over the runs of one image; channels-last rows come as one run per pixel through `rows`.
-    fn measure(&mut self, image: &[f32], inner: usize) {
-        let channels = self.min.len();
-        self.per_channel = (image.len() / channels) as u64;
-        self.min.fill(f32::INFINITY);
-        self.max.fill(f32::NEG_INFINITY);
-        for sums in [&mut self.mean, &mut self.absolute, &mut self.square] {
-            sums.fill(0.0);
-        }
-        let n = self.per_channel as f64;
-        // f32 partial sums over short blocks, added up in f64: as exact as statistics need and four times as wide.
-        if inner == 1 {
-            let mut block = vec![0f32; channels];
-            for rows in image.chunks(channels * 64) {
-                block.fill(0.0);
-                for row in rows.chunks_exact(channels) {
-                    for (((sum, lo), hi), &x) in
-                        block.iter_mut().zip(&mut self.min).zip(&mut self.max).zip(row)
-                    {
-                        *sum += x;
-                        *lo = if x < *lo { x } else { *lo };
-                        *hi = if x > *hi { x } else { *hi };
-                    }
-                }
-                self.mean.iter_mut().zip(&block).for_each(|(sum, &b)| *sum += f64::from(b));
-            }
-            self.mean.iter_mut().for_each(|m| *m /= n);
-            let centre = self.mean.iter().sum::<f64>() / channels as f64;
-            let means: Vec<f32> = self.mean.iter().map(|&m| m as f32).collect();
-            let mut squares = vec![0f32; channels];
-            let mut around = vec![0f32; channels];
-            let (mut around_absolute, mut around_square) = (0f64, 0f64);
-            let mut around_squares = vec![0f32; channels];
-            for rows in image.chunks(channels * 64) {
-                for sums in [&mut block, &mut squares, &mut around, &mut around_squares] {
-                    sums.fill(0.0);
-                }
-                for row in rows.chunks_exact(channels) {
-                    for (c, &x) in row.iter().enumerate() {
-                        let d = x - means[c];
-                        block[c] += d.abs();
-                        squares[c] += d * d;
-                        let d = x - centre as f32;
-                        around[c] += d.abs();
-                        around_squares[c] += d * d;
-                    }
-                }
-                for c in 0..channels {
-                    self.absolute[c] += f64::from(block[c]);
-                    self.square[c] += f64::from(squares[c]);
-                    around_absolute += f64::from(around[c]);
-                    around_square += f64::from(around_squares[c]);
-                }
-            }
-            self.tensor = [centre, around_absolute, around_square];
-        } else {
-            for (c, run) in image.chunks(inner).enumerate().map(|(i, run)| (i % channels, run)) {
-                for &x in run {
-                    self.mean[c] += f64::from(x) / n;
-                    self.min[c] = self.min[c].min(x);
-                    self.max[c] = self.max[c].max(x);
-                }
-            }
-            let centre = self.mean.iter().sum::<f64>() / channels as f64;
-            self.tensor = [centre, 0.0, 0.0];
-            for (c, run) in image.chunks(inner).enumerate().map(|(i, run)| (i % channels, run)) {
-                for &x in run {
-                    let (d, around) = (f64::from(x) - self.mean[c], f64::from(x) - centre);
-                    self.absolute[c] += d.abs();
-                    self.square[c] += d * d;
-                    self.tensor[1] += around.abs();
-                    self.tensor[2] += around * around;
-                }
-            }
-        }
-    }
-
-    fn add_to(&self, all: &mut Statistics) {
-        for (c, moments) in all.channels.iter_mut().enumerate() {
-            moments.min = moments.min.min(self.min[c]);
-            moments.max = moments.max.max(self.max[c]);
-            moments.add(self.per_channel, self.mean[c], self.absolute[c], self.square[c]);
-            all.tensor.min = all.tensor.min.min(self.min[c]);
-            all.tensor.max = all.tensor.max.max(self.max[c]);
-        }
-        let [mean, absolute, square] = self.tensor;
-        all.tensor.add(self.per_channel * self.min.len() as u64, mean, absolute, square);
     }
 }
 
