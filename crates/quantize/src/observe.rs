@@ -71,8 +71,11 @@ impl Observer {
         let (isa, edges) = (self.isa, &self.edges);
         let with_histogram: Vec<bool> = self.taps.iter().map(|tap| edges.contains(tap)).collect();
         let (outputs, chunks) = self.network.observe(batch, |views, rows| {
-            let all: Vec<Statistics> =
-                views.iter().zip(&with_histogram).map(|(view, &histogram)| Measure { isa, histogram }.of(view)).collect();
+            let all: Vec<Statistics> = views
+                .iter()
+                .zip(&with_histogram)
+                .map(|(view, &histogram)| Measure { isa, histogram }.of(view))
+                .collect();
             (all, rows.len())
         })?;
         let at = |value: ValueId| self.taps.binary_search(&value).expect("every edge is tapped");

@@ -22,9 +22,32 @@ pub(super) struct Builder {
     graph: Graph,
     new: Vec<Node>,
     taken: HashSet<String>,
+    shared: HashMap<String, ValueId>,
 }
 
 impl Builder {
+    pub(super) fn new(graph: &Graph) -> Builder {
+        let values = graph.values.iter().map(|v| v.name.clone());
+        let taken = values.chain(graph.nodes.iter().map(|n| n.name.clone())).collect();
+        Builder { graph: graph.clone(), new: Vec::new(), taken, shared: HashMap::new() }
+    }
+
+    /// The graph with the new nodes behind the old ones, not yet sorted.
+    pub(super) fn into_graph(mut self) -> Graph {
+        self.graph.nodes.append(&mut self.new);
+        self.graph
+    }
+
+    /// A constant of this name, made at its first use.
+    pub(super) fn shared(&mut self, name: &str, make: impl FnOnce() -> Tensor) -> ValueId {
+        if let Some(&id) = self.shared.get(name) {
+            return id;
+        }
+        let id = self.constant(name.to_owned(), make());
+        self.shared.insert(name.to_owned(), id);
+        id
+    }
+
     fn fresh(&mut self, name: String) -> String {
         let mut fresh = name.clone();
         let mut i = 1;
@@ -62,8 +85,7 @@ impl Builder {
 /// # Errors
 /// Only if the result cannot be ordered, which would be a fault of this pass.
 pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Result<Graph, GraphError> {
-    let taken = graph.values.iter().map(|v| v.name.clone()).chain(graph.nodes.iter().map(|n| n.name.clone()));
-    let mut b = Builder { taken: taken.collect(), graph: graph.clone(), new: Vec::new() };
+    let mut b = Builder::new(graph);
     for i in 0..sites.weights.len() {
         weight(&mut b, graph, sites, plan, flavour, i);
     }
@@ -72,11 +94,10 @@ pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Resul
     for (i, site) in sites.activations.iter().enumerate() {
         let Some(Code::Uniform(code)) = &plan.activations[i].code else { continue };
         // A folded activation goes when the end codes do its work.
-        let redundant = |before: &ValueId| {
+        let redundant = |_: &ValueId| {
             let [lo, hi] = code.range(0);
             let at = |bound: f32| encode(bound, code.scale[0], code.zero_point[0], [lo, hi]);
             let [low, high] = site.bounds;
-            let _ = before;
             code.axis.is_none()
                 && (low == f32::NEG_INFINITY || at(low) == lo)
                 && (high == f32::INFINITY || at(high) == hi)
@@ -89,19 +110,13 @@ pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Resul
         let decoded = edge(&mut b, &site.name, code, source, scale, zero_point, flavour);
         let added = b.new.split_off(mark);
         b.graph.replace_uses(site.value, decoded);
-        for output in &mut b.graph.outputs {
-            // Outputs keep their names; see `keep_output_names`.
-            if *output == site.value {
-                *output = decoded;
-            }
-        }
         b.new.extend(added);
     }
     keep_output_names(&mut b.graph, &outputs);
-    b.graph.nodes.append(&mut b.new);
-    b.graph.sort()?;
-    lowbit_graph::passes::dead_nodes(&mut b.graph);
-    Ok(b.graph)
+    let mut lowered = b.into_graph();
+    lowered.sort()?;
+    lowbit_graph::passes::dead_nodes(&mut lowered);
+    Ok(lowered)
 }
 
 /// Where an output became another value, the two swap names, so that callers find what they knew.
@@ -158,8 +173,8 @@ fn edge(
     if bits < 8 && !is_nibble(code, flavour) {
         let [lo, hi] = code.range(0);
         let limit = |q: i32| Tensor::new(vec![], Data::U8(vec![q as u8])).expect("a scalar");
-        let least = b.constant(format!("{name}.least"), limit(lo));
-        let most = b.constant(format!("{name}.most"), limit(hi));
+        let least = b.shared(&format!("lowbit.u8.{lo}"), || limit(lo));
+        let most = b.shared(&format!("lowbit.u8.{hi}"), || limit(hi));
         codes = b.node(format!("{name}.clipped"), Op::Clip(Clip), &[codes, least, most]);
     }
     let dequantize = Op::DequantizeLinear(DequantizeLinear { axis, ..DequantizeLinear::default() });

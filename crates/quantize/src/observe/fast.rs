@@ -118,8 +118,9 @@ mod tests {
     fn vectors_agree_with_the_plain_definition() {
         for (channels, pixels) in [(1, 5), (3, 130), (16, 64), (20, 77), (64, 1)] {
             let shape = [2, channels, pixels];
-            let data: Vec<f32> =
-                (0..2 * channels * pixels).map(|i| ((i * 7919 % 1009) as f32 / 300.0).powi(2) - 3.0).collect();
+            let data: Vec<f32> = (0..2 * channels * pixels)
+                .map(|i| ((i * 7919 % 1009) as f32 / 300.0).powi(2) - 3.0)
+                .collect();
             let view = View { shape: &shape, layout: Layout::ChannelsLast, data: &data };
             let plain = Statistics::of(&data, 2, (channels, 1));
             for isa in Isa::supported() {
