@@ -30,6 +30,56 @@ pub fn deviations(isa: Isa, x: &[f32], mean: &[f32], centre: f32, sums: [&mut [f
     isa.run(Deviations { x, mean, centre, sums });
 }
 
+/// Interleaved tables of [`histogram`]: neighbours count in different ones, so that runs of equal values (zeros after a
+/// ReLU) do not wait for one another's store.
+pub const TABLES: usize = 4;
+
+/// Counts `floor(x · scale)` of each value, held to `first..first + bins` (NaN counts in the first bin).
+///
+/// `counts: [TABLES, bins]` is added to; a bin's count is the sum over the tables. `scale` is a power of two, so the
+/// product is exact.
+///
+/// # Panics
+/// `counts` is empty or not a multiple of [`TABLES`] long, or a bin is beyond ±2^23.
+pub fn histogram(isa: Isa, x: &[f32], scale: f32, first: i32, counts: &mut [u32]) {
+    let bins = counts.len() / TABLES;
+    assert!(bins > 0 && counts.len() == bins * TABLES, "{} counts", counts.len());
+    assert!(first.unsigned_abs() as usize + bins < 1 << 23, "bins {first}..+{bins}");
+    isa.run(Bins { x, scale, first, bins, counts });
+}
+
+struct Bins<'a> {
+    x: &'a [f32],
+    scale: f32,
+    first: i32,
+    bins: usize,
+    counts: &'a mut [u32],
+}
+
+impl Kernel for Bins<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let (scale, one) = (s.splat(self.scale), s.splat(1.0));
+        let (lo, hi) = (s.splat(self.first as f32), s.splat((self.first + self.bins as i32 - 1) as f32));
+        let mut floors = [0f32; 64];
+        let floors = &mut floors[..S::LANES];
+        for (turn, x) in self.x.chunks(S::LANES).enumerate() {
+            let v = s.mul(s.read(x), scale);
+            let rounded = s.round(v);
+            let floor = s.select_lt(v, rounded, s.sub(rounded, one), rounded);
+            // `max` gives its second operand where the first is NaN.
+            s.write(floors, s.sub(s.min(s.max(floor, lo), hi), lo));
+            for (i, floor) in floors[..x.len()].iter().enumerate() {
+                // SAFETY: the value was just held to 0..=bins - 1, so it is finite and fits.
+                let bin = unsafe { floor.to_int_unchecked::<u32>() } as usize;
+                self.counts[(turn + i) % TABLES * self.bins + bin] += 1;
+            }
+        }
+    }
+}
+
 struct Extremes<'a> {
     x: &'a [f32],
     min: &'a mut [f32],
@@ -105,6 +155,20 @@ mod tests {
     use proptest::prelude::*;
 
     proptest! {
+        #[test]
+        fn histograms_are_the_same_on_every_instruction_set(
+            x in prop::collection::vec(-9.0f32..9.0, 1..300),
+            exponent in -3i32..4,
+        ) {
+            let scale = 2f32.powi(exponent);
+            for isa in Isa::supported() {
+                let mut counts = vec![0; 40 * TABLES];
+                histogram(isa, &x, scale, -20, &mut counts);
+                let found: Vec<u32> = (0..40).map(|bin| (0..TABLES).map(|t| counts[t * 40 + bin]).sum()).collect();
+                prop_assert_eq!(&found, &reference::histogram(&x, scale, -20, 40), "{}", isa.name());
+            }
+        }
+
         #[test]
         fn every_instruction_set_agrees_with_the_plain_loops(
             channels in 1usize..40,

@@ -13,6 +13,7 @@ mod print;
 mod progress;
 mod quantize;
 mod report_file;
+mod run;
 mod shared;
 
 use std::process::ExitCode;
@@ -39,13 +40,14 @@ enum Command {
     Inspect(inspect::Args),
     Quantize(quantize::Args),
     Evaluate(evaluate::Args),
+    Run(run::Args),
     Methods(methods::Args),
     Ops(ops::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
     // Clap prints help, version and usage errors itself, the latter with exit code 2.
-    match run(Cli::parse().command) {
+    match dispatch(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough (`lowbit ops | head`).
         Err(error) if print::is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -56,12 +58,13 @@ pub(crate) fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<()> {
+fn dispatch(command: Command) -> Result<()> {
     match command {
         Command::Demo(args) => demo::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
+        Command::Run(args) => run::run(&args),
         Command::Methods(args) => methods::run(&args),
         Command::Ops(args) => ops::run(&args),
     }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use lowbit_quantize::report::{Report, Score};
+use lowbit_tensor::Tensor;
 
 use crate::{Inspection, Progress, pipeline};
 
@@ -70,6 +71,27 @@ pub struct EvaluateJob {
     pub seed: u64,
 }
 
+/// What to run on what.
+#[derive(Clone, Debug)]
+pub struct RunJob {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Samples.
+    pub data: PathBuf,
+    /// At most this many samples, from `skip` on in a seeded shuffle.
+    pub limit: Option<usize>,
+    /// Samples of that shuffle to leave out first.
+    pub skip: usize,
+    /// Worker threads; `None` for one per core.
+    pub threads: Option<usize>,
+    /// Name of a preprocessing preset, or a TOML file; `None` to choose from the data.
+    pub preprocess: Option<String>,
+    /// Seed of the shuffle.
+    pub seed: u64,
+    /// Whether to give back the samples too, as the network saw them.
+    pub with_samples: bool,
+}
+
 /// What `demo` gives back.
 #[derive(Clone, Debug)]
 pub struct DemoOutcome {
@@ -93,6 +115,18 @@ pub fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
 /// When a file cannot be read or is refused, with the file and the place.
 pub fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
     pipeline::evaluate(job, progress)
+}
+
+/// Runs a network on samples; arrays by name, with the samples along the first axis.
+///
+/// `index` (int64) says which samples, in storage order; `y` (int64) their labels where the data has some; `x` the
+/// samples themselves where the job asks for them; every other array is an output of the network, under its name. An
+/// output whose name one of these has is called `NAME_output`.
+///
+/// # Errors
+/// When a file cannot be read or is refused, with the file and the place; when an output has no axis of samples.
+pub fn run(job: &RunJob, progress: &dyn Progress) -> Result<Vec<(String, Tensor)>> {
+    pipeline::run(job, progress)
 }
 
 /// Reads a network and says what is in it.

@@ -1,6 +1,6 @@
 //! Quantizes trained networks to few bits: the facade, the renderings of what was found, and the command line.
 //!
-//! [`facade`] holds the verbs (`quantize`, `evaluate`, `inspect`, `demo`), each taking a plain job and giving a
+//! [`facade`] holds the verbs (`quantize`, `evaluate`, `run`, `inspect`, `demo`), each taking a plain job and giving a
 //! plain value. [`render`] turns those values into text, JSON, Markdown or an HTML page. [`Progress`] is how long
 //! work says how far it is; [`Inspection`] what is known about a network before anything is done to it.
 

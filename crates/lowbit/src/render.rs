@@ -1,9 +1,10 @@
-//! Values as text, JSON, Markdown or an HTML page. Renderings compute no results; they arrange what a
+//! Values as text, JSON, Markdown, an HTML page or arrays of numpy. Renderings compute no results; they arrange what a
 //! [`Report`] or an [`Inspection`](crate::Inspection) holds.
 
 pub mod html;
 pub mod json;
 pub mod markdown;
+pub mod npz;
 pub mod table;
 mod tables;
 pub mod text;

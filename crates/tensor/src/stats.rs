@@ -108,43 +108,42 @@ impl Default for Histogram {
 }
 
 impl Histogram {
-    /// Histogram of finite `values`, whose extremes are `[min, max]`.
-    pub fn of(values: &[f32], [min, max]: [f32; 2]) -> Histogram {
-        if values.is_empty() {
-            return Histogram::default();
-        }
+    /// An empty histogram whose bins cover `[min, max]` as finely as the format allows.
+    pub fn covering([min, max]: [f32; 2]) -> Histogram {
         let mut exponent = -126;
         let reach = min.abs().max(max.abs());
         if reach > 0.0 {
             // 2^e · SIDE must exceed the largest magnitude.
             exponent = (reach.log2().floor() as i32 + 1 - SIDE.ilog2() as i32).max(-126);
         }
-        let scale = 0.5f32.powi(exponent); // a power of two: the product is exact
-        // Floor by hand: `f32::floor` is a call on the baseline instruction set.
-        let bin = |x: f32| {
-            let steps = x * scale;
-            let towards_zero = steps as i32;
-            (towards_zero - i32::from(steps < towards_zero as f32)).clamp(-SIDE, SIDE - 1)
-        };
+        // A power of two: the product is exact.
+        let bin = |x: f32| ((x * 0.5f32.powi(exponent)).floor() as i32).clamp(-SIDE, SIDE - 1);
         let (first, last) = (bin(min), bin(max));
-        // Four counters in turn: runs of equal values (zeros after ReLU) would wait for one another's store.
-        let len = (last - first + 1) as usize;
-        let mut counts = vec![0u32; 4 * len];
-        let [a, b, c, d] = counts_of(&mut counts, len);
-        let index = |x: f32| (bin(x).clamp(first, last) - first) as usize;
-        let mut quads = values.chunks_exact(4);
-        for quad in &mut quads {
-            a[index(quad[0])] += 1;
-            b[index(quad[1])] += 1;
-            c[index(quad[2])] += 1;
-            d[index(quad[3])] += 1;
+        Histogram { exponent, first, counts: vec![0; (last - first + 1).max(1) as usize] }
+    }
+
+    /// Histogram of finite `values`, whose extremes are `[min, max]`.
+    pub fn of(values: &[f32], extremes: [f32; 2]) -> Histogram {
+        if values.is_empty() {
+            return Histogram::default();
         }
-        for &x in quads.remainder() {
-            a[index(x)] += 1;
+        let mut histogram = Histogram::covering(extremes);
+        let (scale, last) = (1.0 / histogram.width(), histogram.counts.len() as i32 - 1);
+        for &x in values {
+            let bin = ((x * scale).floor() as i32 - histogram.first).clamp(0, last);
+            histogram.counts[bin as usize] += 1;
         }
-        let counts =
-            (0..len).map(|i| u64::from(a[i]) + u64::from(b[i]) + u64::from(c[i]) + u64::from(d[i])).collect();
-        Histogram { exponent, first, counts }
+        histogram
+    }
+
+    /// Index of the first bin, counted from zero in bins.
+    pub fn first_bin(&self) -> i32 {
+        self.first
+    }
+
+    /// Adds counts of the bins, from the first upwards.
+    pub fn add_counts(&mut self, counts: impl Iterator<Item = u64>) {
+        self.counts.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
     }
 
     /// Adds what another pass saw.
@@ -222,13 +221,6 @@ impl Histogram {
         }
         self.lo() + self.counts.len() as f32 * self.width()
     }
-}
-
-/// Four slices of `len` counters each.
-fn counts_of(counts: &mut [u32], len: usize) -> [&mut [u32]; 4] {
-    let (ab, cd) = counts.split_at_mut(2 * len);
-    let ((a, b), (c, d)) = (ab.split_at_mut(len), cd.split_at_mut(len));
-    [a, b, c, d]
 }
 
 /// Everything calibration keeps of one edge.

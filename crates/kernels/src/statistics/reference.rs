@@ -21,3 +21,13 @@ pub fn deviations(x: &[f32], mean: &[f32], centre: f32, [absolute, square, aroun
         }
     }
 }
+
+/// See [`super::histogram`]; one table.
+pub fn histogram(x: &[f32], scale: f32, first: i32, bins: usize) -> Vec<u32> {
+    let mut counts = vec![0; bins];
+    for v in x {
+        let bin = ((v * scale).floor() as i32).clamp(first, first + bins as i32 - 1);
+        counts[(bin - first) as usize] += 1;
+    }
+    counts
+}

@@ -36,9 +36,14 @@ pub(super) fn written(files: &[File]) -> Result<()> {
 
 /// Prints an error and what caused it.
 pub(super) fn error(error: &Error) {
-    let mut text = format!("error: {}\n", lines(error));
-    for cause in error.chain().skip(1) {
-        text.push_str(&format!("  caused by: {}\n", lines(cause)));
+    let mut said = error.to_string();
+    let mut text = format!("error: {}\n", lines(&said));
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        // Some messages end with their cause already.
+        if !said.ends_with(&cause) {
+            text.push_str(&format!("  caused by: {}\n", lines(&cause)));
+        }
+        said = cause;
     }
     // If stderr is gone there is nobody left to tell.
     let _ = io::stderr().lock().write_all(text.as_bytes());

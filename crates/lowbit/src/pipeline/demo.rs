@@ -39,7 +39,7 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
     let test = load::samples(&path("digits-test.npz"), &network, &Wanted { limit: None, ..wanted }, true)?;
     let preprocess_toml = toml::to_string(&train.options.preprocess)?;
     let (seen, kept) = observe(&network, &sites, &train, &mut stages)?;
-    let check = kept.first().map(|(x, _)| x).context("no samples")?;
+    let check = &kept.first().context("no samples")?.input;
     let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen };
     stages.begin("quantize", Some(RECIPES.len() as u64));
     let mut quantized = Vec::new();

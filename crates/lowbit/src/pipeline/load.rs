@@ -7,6 +7,7 @@ use lowbit_data::{Batch, Batches, Dataset, Options, Preprocess};
 use lowbit_engine::{bindings, evaluate_for_pass};
 use lowbit_graph::passes::{prepare, specialize};
 use lowbit_graph::{Dim, Graph, TensorType};
+use lowbit_onnx::{ReadOptions, check_finite};
 use lowbit_quantize::report::Model;
 use lowbit_tensor::{DType, Data, Tensor};
 
@@ -27,9 +28,10 @@ pub(super) struct Loaded {
 
 /// Reads and prepares the network of a file.
 pub(super) fn network(path: &Path) -> Result<Loaded> {
-    let place = || format!("cannot read the network {}", path.display());
+    // Errors of the reader name the file themselves.
+    let graph = lowbit_onnx::read_file_with(path, ReadOptions { finite: true })?;
+    let place = || format!("cannot use the network {}", path.display());
     let file_bytes = std::fs::metadata(path).with_context(place)?.len();
-    let graph = lowbit_onnx::read_file(path).with_context(place)?;
     loaded(graph, file_bytes).with_context(place)
 }
 
@@ -42,6 +44,8 @@ fn loaded(graph: Graph, file_bytes: u64) -> Result<Loaded> {
     let quantized =
         graph.nodes.iter().any(|n| matches!(n.op.name(), "QuantizeLinear" | "DequantizeLinear" | "IntQuant"));
     let graph = prepare(graph, &evaluate_for_pass)?;
+    // Folding can make what no file holds: a batch norm over a negative variance, a division by zero.
+    check_finite(&graph)?;
     let (_, types) = specialize(&graph, &bindings(&graph, 1), &evaluate_for_pass)?;
     Ok(Loaded { graph, types, quantized, file_bytes })
 }
@@ -124,6 +128,9 @@ pub(super) struct Wanted<'a> {
 pub(super) fn samples(path: &Path, network: &Loaded, wanted: &Wanted<'_>, labelled: bool) -> Result<Samples> {
     let dataset = Dataset::open(path)?;
     let expected = network.sample_shape()?;
+    if network.classes() == 0 {
+        bail!("the network gives no values per sample");
+    }
     let (preprocess, assumed) = match wanted.preprocess {
         Some(name) => (Preprocess::load(name)?, None),
         None => match network.graph.metadata.get("lowbit.preprocess") {

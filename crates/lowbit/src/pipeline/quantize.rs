@@ -178,7 +178,7 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
         return Ok(Outcome { bytes: Vec::new(), report });
     }
     stages.begin("write", None);
-    let check = kept.first().map(|(x, _)| x).context("no samples")?;
+    let check = &kept.first().context("no samples")?.input;
     let quantized = calibrated.write(plan, &recipe, flavour, seed, &preprocess_toml, check)?;
     let variant = Variant {
         name: &recipe.name,
@@ -191,9 +191,9 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
         None => {
             report.notes.push(format!(
                 "scored on {} calibration samples; give --validation for an unbiased figure",
-                kept.iter().map(|(x, _)| x.shape()[0]).sum::<usize>()
+                kept.iter().map(|k| k.input.shape()[0]).sum::<usize>()
             ));
-            score(&network, &[variant], kept.iter().cloned().map(Ok), &mut stages)?
+            self_score(&network, &variant, &kept, &mut stages)?
         }
     };
     if job.detail {
@@ -206,6 +206,13 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
 /// A batch and its labels.
 pub(super) type Labelled = (Tensor, Option<Vec<u32>>);
 
+/// A batch kept from calibration, with what the float network made of it.
+pub(super) struct Kept {
+    pub(super) input: Tensor,
+    pub(super) labels: Option<Vec<u32>>,
+    pub(super) float: Vec<f32>,
+}
+
 pub(super) fn labelled(mut batch: lowbit_data::Batch) -> Result<Labelled> {
     let labels = batch.labels.take();
     Ok((load::input(&mut batch)?, labels))
@@ -217,19 +224,20 @@ pub(super) fn observe(
     sites: &Sites,
     samples: &Samples,
     stages: &mut Stages<'_>,
-) -> Result<(Observations, Vec<Labelled>)> {
+) -> Result<(Observations, Vec<Kept>)> {
     let batches = samples.batches()?;
     stages.begin("calibrate", Some(batches.samples() as u64));
     let mut observer = Observer::new(&network.graph, sites)?;
-    let (mut kept, mut held) = (Vec::new(), 0);
+    let (mut kept, mut held): (Vec<Kept>, usize) = (Vec::new(), 0);
     for batch in batches {
         let (input, labels) = labelled(batch?)?;
         let n = input.shape()[0];
         let inputs = [input];
-        observer.add(&inputs)?;
+        let outputs = observer.add(&inputs)?;
         if held < SELF_SCORED {
             let [input] = inputs;
-            kept.push((input, labels));
+            let float = outputs.first().context("the network has no output")?.to_f32();
+            kept.push(Kept { input, labels, float });
             held += n;
         }
         stages.advance(n);
@@ -272,13 +280,29 @@ pub(super) fn score(
         comparison.add(&views, float.classes(), labels.as_deref());
         stages.advance(input[0].shape()[0]);
     }
+    Ok(named(&comparison, float, variants))
+}
+
+/// Scores a variant on what calibration kept, where the float network has run already.
+fn self_score(float: &Loaded, variant: &Variant<'_>, kept: &[Kept], stages: &mut Stages<'_>) -> Result<Vec<Score>> {
+    stages.begin("score", None);
+    let mut comparison = Comparison::new(2);
+    for batch in kept {
+        let output = first_output(variant.network, std::slice::from_ref(&batch.input))?;
+        comparison.add(&[&batch.float, &output], float.classes(), batch.labels.as_deref());
+        stages.advance(batch.input.shape()[0]);
+    }
+    Ok(named(&comparison, float, std::slice::from_ref(variant)))
+}
+
+fn named(comparison: &Comparison, float: &Loaded, variants: &[Variant<'_>]) -> Vec<Score> {
     let mut scores = comparison.scores();
     let names = std::iter::once(("float", "float32".to_owned(), float.file_bytes))
         .chain(variants.iter().map(|v| (v.name, v.bits.clone(), v.bytes as u64)));
     for (score, (name, bits, bytes)) in scores.iter_mut().zip(names) {
         (score.model, score.bits, score.size_bytes) = (name.to_owned(), bits, bytes);
     }
-    Ok(scores)
+    scores
 }
 
 /// Measures each layer alone against the float network.

@@ -192,7 +192,9 @@ fn weight(b: &mut Builder, graph: &Graph, sites: &Sites, plan: &Plan, flavour: F
         let mut decoded = if flavour == Flavour::Qonnx {
             float_weight(b, &name, code, values, tensor.shape())
         } else {
-            integer_weight(b, &name, code, &values, tensor.shape(), flavour)
+            // ONNX Runtime fuses matrix products only if the weight's zero point is written, convolutions anyway.
+            let spell_zero = matches!(graph.nodes[node].op, Op::Gemm(_) | Op::MatMul(_));
+            integer_weight(b, &name, code, &values, tensor.shape(), flavour, spell_zero)
         };
         if let Some(shift) = &code.shift {
             let mut shape = vec![1; tensor.shape().len()];
@@ -229,6 +231,7 @@ fn integer_weight(
     values: &[f32],
     shape: &[usize],
     flavour: Flavour,
+    spell_zero: bool,
 ) -> ValueId {
     let codes = code.codes(values, shape);
     let axis = code.axis.unwrap_or(0);
@@ -259,13 +262,28 @@ fn integer_weight(
     if !code.is_symmetric() {
         let zero = Data::U8(code.zero_point.iter().map(|&z| z as u8).collect());
         inputs.push(b.constant(format!("{name}.zero_point"), Tensor::new(per, zero).expect("one per scale")));
+    } else if spell_zero && code.signed && flavour != Flavour::Textbook {
+        let zeros = || Tensor::zeros(DType::I8, per.clone()).expect("as many as scales");
+        inputs.push(b.shared(&format!("lowbit.i8.zeros{}", code.scale.len()), zeros));
     }
     let op = Op::DequantizeLinear(DequantizeLinear { axis: axis as i64, ..DequantizeLinear::default() });
     b.node(format!("{name}.quantized"), op, &inputs)
 }
 
 /// QONNX: the float weight through `IntQuant`, scales shaped to broadcast along the channel axis.
-fn float_weight(b: &mut Builder, name: &str, code: &Uniform, values: Vec<f32>, shape: &[usize]) -> ValueId {
+///
+/// The operator has one width. Where channels differ it is the widest, and the values are levels already: those of a
+/// narrower channel are among the levels of the same scale at more bits.
+fn float_weight(
+    b: &mut Builder,
+    name: &str,
+    code: &Uniform,
+    mut values: Vec<f32>,
+    shape: &[usize],
+) -> ValueId {
+    if code.bits.iter().any(|&w| w != code.bits[0]) {
+        Uniform { shift: None, ..code.clone() }.fake_quantize(&mut values, shape);
+    }
     let per = |values: Vec<f32>| {
         let mut extents = vec![1; shape.len()];
         match code.axis {
@@ -274,13 +292,11 @@ fn float_weight(b: &mut Builder, name: &str, code: &Uniform, values: Vec<f32>, s
         }
         Tensor::from_f32(extents, values)
     };
-    let alike = code.bits.iter().all(|&w| w == code.bits[0]);
-    let bits = if alike { &code.bits[..1] } else { &code.bits };
     let value = b.constant(format!("{name}.float"), Tensor::from_f32(shape, values));
     let scale = b.constant(format!("{name}.scale"), per(code.scale.clone()));
     let zero =
         b.constant(format!("{name}.zero_point"), per(code.zero_point.iter().map(|&z| z as f32).collect()));
-    let width = b.constant(format!("{name}.bits"), per(bits.iter().map(|&w| f32::from(w)).collect()));
+    let width = b.scalar(format!("{name}.bits"), f32::from(code.max_bits()));
     let op = Op::IntQuant(IntQuant { signed: code.signed, narrow: false, rounding: Rounding::HalfEven });
     b.node(format!("{name}.quantized"), op, &[value, scale, zero, width])
 }

@@ -32,10 +32,20 @@ impl Measure {
             sums.add_to(&mut all, image.len() / channels);
         }
         if self.histogram {
-            all.histogram = Histogram::of(view.data, [all.tensor.min, all.tensor.max]);
+            all.histogram = histogram(self.isa, view.data, [all.tensor.min, all.tensor.max]);
         }
         all
     }
+}
+
+/// What [`Histogram::of`] defines.
+fn histogram(isa: Isa, data: &[f32], extremes: [f32; 2]) -> Histogram {
+    let mut histogram = Histogram::covering(extremes);
+    let bins = histogram.counts().len();
+    let mut counts = vec![0u32; bins * statistics::TABLES];
+    statistics::histogram(isa, data, 1.0 / histogram.width(), histogram.first_bin(), &mut counts);
+    histogram.add_counts((0..bins).map(|bin| counts.iter().skip(bin).step_by(bins).map(|&n| u64::from(n)).sum()));
+    histogram
 }
 
 /// Sums of one image, per channel.
