@@ -64,6 +64,28 @@ pub enum EngineError {
         /// Shape declared, as text.
         expected: String,
     },
+    /// No rows, or rows that are no multiple of those that the file fixes.
+    #[error("a batch of {found}; the network takes batches of {expected}")]
+    Batch {
+        /// Rows given.
+        found: usize,
+        /// Rows of a chunk.
+        expected: usize,
+    },
+    /// More memory than any plan could want.
+    #[error("{what} would take more than {limit} bytes")]
+    TooLarge {
+        /// What is too large.
+        what: String,
+        /// Bytes allowed.
+        limit: usize,
+    },
+    /// More memory than the system gives.
+    #[error("the system refuses {0} bytes of working memory")]
+    OutOfMemory(usize),
+    /// A tap names a value that nothing computes.
+    #[error("value `{0}` cannot be observed: nothing computes it")]
+    Tap(String),
     /// The forced instruction set is not available.
     #[error(transparent)]
     Isa(#[from] lowbit_kernels::IsaError),

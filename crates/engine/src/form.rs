@@ -1,7 +1,7 @@
 //! The fast form of a node: which inputs it reads in which memory layout, and a function over plain buffers.
 //!
 //! An operator file offers `forward(op, &Site) -> Option<Form>`; without one (or when it declines: an odd rank, an
-//! integer type) the program runs the plain twin.
+//! integer type) the program runs the plain twin. No input or output of a site is empty.
 
 use lowbit_graph::{Input, TensorType};
 use lowbit_kernels::{Epilogue, FakeQuant, Isa, Unary};
@@ -64,8 +64,12 @@ impl Tail {
 /// Where a node stands when its form is chosen.
 pub(crate) struct Site<'a> {
     pub(crate) inputs: Vec<Option<Operand<'a>>>,
-    /// Type of the first output (of the whole group, which has the anchor's type).
+    /// Type of the output (of the whole group, which has the anchor's type).
     pub(crate) output: &'a TensorType,
+    /// Which output is computed; 0 but for operators that have several.
+    pub(crate) which: usize,
+    /// Added per output channel (or one for all) before the tail; only convolutions and matrix products meet it.
+    pub(crate) bias: Option<&'a Tensor>,
     pub(crate) tail: Tail,
     pub(crate) isa: Isa,
 }
@@ -73,12 +77,29 @@ pub(crate) struct Site<'a> {
 impl Site<'_> {
     /// The inputs as a shape rule takes them.
     pub(crate) fn described(&self) -> Vec<Option<Input<'_>>> {
-        self.inputs.iter().map(|o| o.as_ref().map(|o| Input { ty: o.ty.clone(), value: o.constant })).collect()
+        self.inputs
+            .iter()
+            .map(|o| o.as_ref().map(|o| Input { ty: o.ty.clone(), value: o.constant }))
+            .collect()
     }
 
     /// Input `i`, if present.
     pub(crate) fn input(&self, i: usize) -> Option<&Operand<'_>> {
         self.inputs.get(i).and_then(Option::as_ref)
+    }
+
+    /// A layer's own bias plus that of the group, for `channels` outputs.
+    ///
+    /// The outer `None` is for a bias that a kernel cannot add: not one per channel, nor one for all.
+    pub(crate) fn with_bias(&self, own: Option<Vec<f32>>, channels: usize) -> Option<Option<Vec<f32>>> {
+        let Some(added) = self.bias.map(Tensor::to_f32) else { return Some(own) };
+        let mut sum = own.unwrap_or_else(|| vec![0.0; channels]);
+        match added[..] {
+            [one] => sum.iter_mut().for_each(|b| *b += one),
+            ref each if each.len() == channels => sum.iter_mut().zip(each).for_each(|(b, a)| *b += a),
+            _ => return None,
+        }
+        Some(Some(sum))
     }
 
     /// Input `i` if it is f32 data known at run time only.
@@ -88,6 +109,9 @@ impl Site<'_> {
 }
 
 /// `run(inputs, scratch, output)`; inputs are those of [`Form::reads`], then the residual if the tail has one.
+///
+/// Where a batch is cut, slices may hold fewer rows (axis 0) than compiled for, but at least one, and the same in all
+/// that have rows: what depends on the number of rows must be taken from the lengths.
 pub(crate) type Run = Box<dyn Fn(&[&[f32]], &mut [f32], &mut [f32]) + Send + Sync>;
 
 /// The fast form.

@@ -1,13 +1,17 @@
 //! Float meaning of every operator: a plain twin that defines the answer, and the fast execution that equals it.
 //!
-//! [`Network`] runs a graph: compiled per batch size ([`program`]), each node by its fast form ([`form`]) or else by
-//! its plain twin ([`ops::evaluate`]). Knows graphs and kernels; knows no quantization method and no file.
+//! [`Network`] runs a graph: each node by its fast form, with the group that follows it fused in, or else by its plain
+//! twin ([`evaluate`]). Knows graphs and kernels; knows no quantization method and no file.
 
+mod compile;
 mod error;
 mod form;
+mod fusion;
 mod network;
 pub mod ops;
 mod program;
+mod rows;
+mod slots;
 
 pub use error::{EngineError, EvalError};
 pub use form::Layout;

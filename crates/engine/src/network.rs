@@ -1,44 +1,63 @@
 //! A network ready to run: batches cut into cache-sized chunks of images, chunks spread over threads.
 //!
-//! A chunk passes through the whole network on one thread, in buffers that stay in its cache. Chunk size depends on
-//! the network alone, so results do not depend on the number of threads (those of the current rayon pool).
+//! A chunk passes through the whole network on one thread, in buffers that stay in its cache. What is computed for an
+//! image does not depend on the chunk it is in, so results do not depend on the number of threads (those of the
+//! current rayon pool).
 
+use crate::compile::{Plan, compile};
 use crate::program::{Arena, Program};
-use crate::{EngineError, View};
-use lowbit_graph::{Dim, Graph, Op, ValueId};
+use crate::rows::independent;
+use crate::{EngineError, View, ops};
+use lowbit_graph::passes::specialize;
+use lowbit_graph::{Dim, Graph, ValueId};
 use lowbit_kernels::Isa;
 use lowbit_tensor::Tensor;
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// A share of the second-level cache that the buffers of a chunk should fit.
+/// Bytes that the buffers of a chunk should fit: most of a second-level cache.
 const CHUNK_BYTES: usize = 768 << 10;
 /// Beyond this many images a chunk gains nothing.
 const CHUNK_IMAGES: usize = 16;
+/// Programs kept: each holds its own packed weights. Only batches that cannot be cut need one per size.
+const PROGRAMS: usize = 8;
 
 /// A compiled network.
 pub struct Network {
     graph: Graph,
     taps: Vec<ValueId>,
     isa: Isa,
-    /// Images per chunk; `None` when axis 0 of the inputs is not independent (or fixed): then a batch is one chunk.
-    chunk: Option<usize>,
-    programs: Mutex<HashMap<usize, Arc<Compiled>>>,
+    compiled: Mutex<HashMap<Bindings, Arc<Compiled>>>,
 }
+
+/// Extent of each symbol of the inputs. Without that of the batch, where batches are cut into chunks.
+type Bindings = BTreeMap<String, usize>;
 
 struct Compiled {
     program: Program,
+    /// How a batch is cut.
+    cut: Cut,
     /// Arenas not in use at the moment.
     arenas: Mutex<Vec<Arena>>,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Cut {
+    /// Rows are independent: chunks of any number of rows up to the program's.
+    Anywhere,
+    /// The file fixes the rows: chunks of exactly as many.
+    Fixed,
+    /// Not at all.
+    Nowhere,
+}
+
 impl Network {
-    /// Compiles a graph.
+    /// Compiles a graph; one with free extents besides the batch when the first inputs tell them.
     ///
     /// # Errors
-    /// When shapes cannot be worked out or the forced instruction set is absent.
+    /// When shapes cannot be worked out, the memory would be absurd, or the forced instruction set is absent.
     pub fn new(graph: &Graph) -> Result<Network, EngineError> {
         Network::with_taps(graph, &[])
     }
@@ -47,33 +66,38 @@ impl Network {
     /// by itself.
     ///
     /// # Errors
-    /// As [`Network::new`].
+    /// As [`Network::new`], and when a tap is a value that nothing computes.
     pub fn with_taps(graph: &Graph, taps: &[ValueId]) -> Result<Network, EngineError> {
-        let mut network = Network {
+        let network = Network {
             graph: graph.clone(),
             taps: taps.to_vec(),
             isa: Isa::from_env()?,
-            chunk: None,
-            programs: Mutex::new(HashMap::new()),
+            compiled: Mutex::new(HashMap::new()),
         };
-        // One image tells the memory that each needs, and that the graph can be compiled at all.
-        let one = network.compile(1)?;
-        if batch_symbol(graph).is_some_and(|symbol| rows_are_independent(graph, symbol)) {
-            network.chunk = Some((CHUNK_BYTES / one.program.bytes().max(1)).clamp(1, CHUNK_IMAGES));
+        let symbols = bindings(graph, 1);
+        if symbols.keys().all(|s| Some(s.as_str()) == batch_symbol(graph)) {
+            network.compiled(symbols)?;
         }
         Ok(network)
     }
 
-    /// Runs a batch: each input `[n, …]` with the same `n`.
+    /// Runs a batch: each input `[n, …]` with the same `n`. A network whose file fixes `n` also takes a multiple of it.
     ///
     /// # Errors
     /// When an input does not fit the declaration or a node fails.
     pub fn run(&self, inputs: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
-        Ok(self.observe(inputs, |_, _| ())?.0)
+        let (images, compiled) = self.prepare(inputs)?;
+        // Enough chunks for all threads, all about equally long.
+        let largest = images.div_ceil(rayon::current_num_threads()).min(compiled.program.batch).max(1);
+        let chunk = match compiled.cut {
+            Cut::Anywhere => images.div_ceil(images.div_ceil(largest)),
+            _ => compiled.program.batch,
+        };
+        Ok(compiled.run(inputs, images, chunk, |_, _| ())?.0)
     }
 
     /// Runs a batch and shows the tapped values of each chunk to `visit`, with the rows of the batch that the chunk
-    /// covers. Results come in the order of the rows, whatever the threads did.
+    /// covers. Results come in the order of the rows; chunks do not depend on the number of threads.
     ///
     /// # Errors
     /// As [`Network::run`].
@@ -82,62 +106,111 @@ impl Network {
         inputs: &[Tensor],
         visit: impl Fn(&[View<'_>], Range<usize>) -> T + Sync,
     ) -> Result<(Vec<Tensor>, Vec<T>), EngineError> {
-        let images = self.check(inputs)?;
-        let chunk = self.chunk.unwrap_or(images).min(images).max(1);
-        let compiled = self.compiled(chunk)?;
-        let starts: Vec<usize> = (0..images).step_by(chunk).collect();
-        let run = |start: usize| {
-            let rows = start..(start + chunk).min(images);
-            let mut arena = compiled.arenas.lock().expect("no holder panics").pop();
-            let arena = arena.get_or_insert_with(|| compiled.program.arena());
-            compiled.program.run(arena, inputs, rows.clone())?;
-            let seen = compiled.program.visit_taps(arena, rows.len(), |views| visit(views, rows.clone()));
-            let outputs = compiled.program.outputs(arena, rows.len())?;
-            compiled.arenas.lock().expect("no holder panics").push(std::mem::take(arena));
-            Ok((outputs, seen))
-        };
-        let parts: Vec<(Vec<Tensor>, T)> = if let [start] = starts[..] {
-            vec![run(start)?]
-        } else {
-            starts.into_par_iter().map(run).collect::<Result<_, EngineError>>()?
-        };
-        let (outputs, seen): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        Ok((concatenate(outputs)?, seen))
+        let (images, compiled) = self.prepare(inputs)?;
+        compiled.run(inputs, images, compiled.program.batch, visit)
     }
 
-    fn compiled(&self, batch: usize) -> Result<Arc<Compiled>, EngineError> {
-        if let Some(compiled) = self.programs.lock().expect("no holder panics").get(&batch) {
-            return Ok(compiled.clone());
+    /// Names of the nodes that run by their plain twins, far slower than the others, for inputs of these shapes;
+    /// what the file computes from shapes alone is not among them.
+    ///
+    /// # Errors
+    /// As [`Network::run`].
+    pub fn plain_nodes(&self, inputs: &[Tensor]) -> Result<Vec<String>, EngineError> {
+        let (_, compiled) = self.prepare(inputs)?;
+        Ok(compiled.program.plain().map(str::to_owned).collect())
+    }
+
+    /// Checks the inputs; their number of rows, and the program for them.
+    fn prepare(&self, inputs: &[Tensor]) -> Result<(usize, Arc<Compiled>), EngineError> {
+        let (images, bindings) = self.check(inputs)?;
+        let compiled = self.compiled(bindings)?;
+        let batch = compiled.program.batch;
+        let fits = match compiled.cut {
+            Cut::Anywhere => images > 0,
+            Cut::Fixed => images > 0 && images.is_multiple_of(batch),
+            Cut::Nowhere => images == batch,
+        };
+        if fits { Ok((images, compiled)) } else { Err(EngineError::Batch { found: images, expected: batch }) }
+    }
+
+    /// The program for these extents, made if need be.
+    fn compiled(&self, mut bindings: Bindings) -> Result<Arc<Compiled>, EngineError> {
+        let lock = || self.compiled.lock().unwrap_or_else(PoisonError::into_inner);
+        let symbol = batch_symbol(&self.graph);
+        let images = symbol.and_then(|s| bindings.remove(s));
+        if let Some(found) = lock().get(&bindings) {
+            return Ok(found.clone());
         }
-        self.compile(batch)
-    }
-
-    fn compile(&self, batch: usize) -> Result<Arc<Compiled>, EngineError> {
-        let program = Program::compile(&self.graph, &bindings(&self.graph, batch), batch, &self.taps, self.isa)?;
-        let compiled = Arc::new(Compiled { program, arenas: Mutex::new(Vec::new()) });
-        self.programs.lock().expect("no holder panics").insert(batch, compiled.clone());
+        let grows = symbol.and_then(|s| independent(&self.graph, s, &bindings));
+        let mut key = bindings.clone();
+        if let (Some(symbol), Some(images), None) = (symbol, images, &grows) {
+            key.insert(symbol.to_owned(), images);
+            if let Some(found) = lock().get(&key) {
+                return Ok(found.clone());
+            }
+        }
+        let compiled = Arc::new(self.compile(&bindings, images.unwrap_or(1), grows.as_deref())?);
+        let mut all = lock();
+        if all.len() >= PROGRAMS {
+            all.clear();
+        }
+        all.insert(key, compiled.clone());
         Ok(compiled)
     }
 
-    /// Checks the inputs and returns the batch.
-    fn check(&self, inputs: &[Tensor]) -> Result<usize, EngineError> {
+    fn compile(
+        &self,
+        others: &Bindings,
+        images: usize,
+        grows: Option<&[bool]>,
+    ) -> Result<Compiled, EngineError> {
+        let symbol = batch_symbol(&self.graph);
+        let bound = |rows: usize| {
+            let mut bound = others.clone();
+            bound.extend(symbol.map(|s| (s.to_owned(), rows)));
+            specialize(&self.graph, &bound, &ops::evaluate_for_pass)
+        };
+        let at = |rows: usize, grows: Option<&[bool]>| {
+            let (graph, types) = bound(rows)?;
+            let batch = rows_of(&graph).unwrap_or(1);
+            compile(&Plan { graph: &graph, types: &types, grows, batch, taps: &self.taps, isa: self.isa })
+        };
+        let (program, cut) = if grows.is_some() {
+            // One image tells the memory that each needs.
+            let one = at(1, grows)?;
+            let chunk = (CHUNK_BYTES / one.bytes().max(1)).clamp(1, CHUNK_IMAGES);
+            (if chunk == 1 { one } else { at(chunk, grows)? }, Cut::Anywhere)
+        } else {
+            let fixed = if symbol.is_none() { fixed_rows(&bound(images)?.0) } else { None };
+            (at(images, fixed.as_deref())?, if fixed.is_some() { Cut::Fixed } else { Cut::Nowhere })
+        };
+        Ok(Compiled { program, cut, arenas: Mutex::new(Vec::new()) })
+    }
+
+    /// Checks the inputs against the declaration: rows along axis 0, and the extent of each symbol.
+    fn check(&self, inputs: &[Tensor]) -> Result<(usize, Bindings), EngineError> {
         let expected = self.graph.inputs.len();
         if inputs.len() != expected {
             return Err(EngineError::InputCount { expected, found: inputs.len() });
         }
         let images = inputs.first().and_then(|t| t.shape().first().copied()).unwrap_or(1);
-        let bound = bindings(&self.graph, images);
+        let mut bound = Bindings::new();
         for (&id, tensor) in self.graph.inputs.iter().zip(inputs) {
             let value = self.graph.value(id);
             if let Some(dtype) = value.dtype.filter(|&d| d != tensor.dtype()) {
                 return Err(EngineError::InputType(tensor.dtype(), dtype));
             }
             let dims = value.shape.as_deref().unwrap_or(&[]);
-            let fits = |(dim, &extent): (&Dim, &usize)| match dim {
-                Dim::Known(d) => *d == extent,
-                Dim::Symbol(s) => bound.get(s) == Some(&extent),
+            let mut fits = |(axis, (dim, &extent)): (usize, (&Dim, &usize))| match dim {
+                // More rows than the file has fixed are several batches; `prepare` looks at their number.
+                Dim::Known(d) => {
+                    *d == extent || axis == 0 && extent == images && batch_symbol(&self.graph).is_none()
+                }
+                Dim::Symbol(s) => *bound.entry(s.clone()).or_insert(extent) == extent,
             };
-            if dims.len() != tensor.shape().len() || !dims.iter().zip(tensor.shape()).all(fits) {
+            if dims.len() != tensor.shape().len()
+                || !dims.iter().zip(tensor.shape()).enumerate().all(&mut fits)
+            {
                 return Err(EngineError::InputShape {
                     name: value.name.clone(),
                     found: tensor.shape().to_vec(),
@@ -145,7 +218,39 @@ impl Network {
                 });
             }
         }
-        Ok(images)
+        Ok((images, bound))
+    }
+}
+
+impl Compiled {
+    /// Runs chunk by chunk and joins the outputs.
+    fn run<T: Send>(
+        &self,
+        inputs: &[Tensor],
+        images: usize,
+        chunk: usize,
+        visit: impl Fn(&[View<'_>], Range<usize>) -> T + Sync,
+    ) -> Result<(Vec<Tensor>, Vec<T>), EngineError> {
+        let arenas = || self.arenas.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = |start: usize| {
+            let rows = start..(start + chunk).min(images);
+            let idle = arenas().pop();
+            let mut arena = idle.map_or_else(|| self.program.arena(), Ok)?;
+            self.program.run(&mut arena, inputs, rows.clone())?;
+            let seen = self.program.visit_taps(&arena, rows.len(), |views| visit(views, rows.clone()));
+            let outputs = self.program.outputs(&arena, rows.len())?;
+            arenas().push(arena);
+            Ok((outputs, seen))
+        };
+        // A batch that is not cut may have no rows at all.
+        let starts: Vec<usize> = (0..images.max(1)).step_by(chunk.max(1)).collect();
+        let parts: Vec<(Vec<Tensor>, T)> = if let [start] = starts[..] {
+            vec![run(start)?]
+        } else {
+            starts.into_par_iter().map(run).collect::<Result<_, EngineError>>()?
+        };
+        let (outputs, seen): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        Ok((concatenate(outputs)?, seen))
     }
 }
 
@@ -166,6 +271,25 @@ fn batch_symbol(graph: &Graph) -> Option<&str> {
     }
 }
 
+/// Rows of the first input of a graph with static shapes.
+fn rows_of(graph: &Graph) -> Option<usize> {
+    match graph.value(*graph.inputs.first()?).shape.as_deref()?.first()? {
+        Dim::Known(rows) => Some(*rows),
+        Dim::Symbol(_) => None,
+    }
+}
+
+/// Where the file itself fixes the rows of axis 0, alike for every input and output: whether a value is an input, by
+/// value. Its rows are then picked from a longer batch.
+fn fixed_rows(graph: &Graph) -> Option<Vec<bool>> {
+    let rows = rows_of(graph).filter(|&rows| rows > 0)?;
+    let fixed =
+        |id: &ValueId| graph.value(*id).shape.as_deref().and_then(<[Dim]>::first) == Some(&Dim::Known(rows));
+    let computed = |id: &ValueId| graph.constant(*id).is_none();
+    let all = graph.inputs.iter().all(fixed) && graph.outputs.iter().all(|id| fixed(id) && computed(id));
+    all.then(|| (0..graph.values.len()).map(|i| graph.inputs.contains(&ValueId(i))).collect())
+}
+
 /// Every symbol bound: the batch to `batch`, others (free sizes that no sample tells yet) to 1.
 pub fn bindings(graph: &Graph, batch: usize) -> BTreeMap<String, usize> {
     let dims = graph.inputs.iter().flat_map(|&id| graph.value(id).shape.iter().flatten());
@@ -175,54 +299,6 @@ pub fn bindings(graph: &Graph, batch: usize) -> BTreeMap<String, usize> {
     });
     let batch_symbol = batch_symbol(graph);
     symbols.map(|s| (s.clone(), if Some(s.as_str()) == batch_symbol { batch } else { 1 })).collect()
-}
-
-/// Whether each row along axis 0 is computed from that row of the inputs alone.
-///
-/// Shapes tell: at two batch sizes, every value must either not change or change in axis 0 only, in proportion.
-/// Operators that mix rows without changing shapes (a softmax over axis 0, a gather from axis 0 of data) are named.
-fn rows_are_independent(graph: &Graph, symbol: &str) -> bool {
-    let types_at = |n: usize| {
-        let mut bound = bindings(graph, n);
-        bound.insert(symbol.to_owned(), n);
-        lowbit_graph::passes::specialize(graph, &bound, &crate::ops::evaluate_for_pass).ok().map(|(g, types)| (g, types))
-    };
-    let (Some((_, two)), Some((g, three))) = (types_at(2), types_at(3)) else { return false };
-    let grows = |id: ValueId| match (&two[id.0], &three[id.0]) {
-        (Some(a), Some(b)) => a.shape != b.shape,
-        _ => false,
-    };
-    let proportional = |id: ValueId| match (&two[id.0], &three[id.0]) {
-        (Some(a), Some(b)) => {
-            a.shape == b.shape
-                || (a.shape.len() == b.shape.len()
-                    && a.shape[1..] == b.shape[1..]
-                    && a.shape[0] * 3 == b.shape[0] * 2)
-        }
-        _ => true,
-    };
-    g.outputs.iter().all(|&o| grows(o))
-        && g.nodes.iter().all(|node| {
-            let data: Vec<ValueId> =
-                node.inputs.iter().flatten().copied().filter(|&v| g.constant(v).is_none() && grows(v)).collect();
-            if data.is_empty() {
-                return true;
-            }
-            let rank = three[data[0].0].as_ref().map_or(0, |t| t.shape.len());
-            let on_rows = |axis: i64| axis == 0 || axis == -(rank as i64);
-            let mixes = match &node.op {
-                Op::Softmax(op) => on_rows(op.axis),
-                Op::Gather(op) => on_rows(op.axis) && node.input(0) == Some(data[0]),
-                Op::Concat(op) => on_rows(op.axis),
-                Op::Slice(_) => node.outputs.iter().any(|&o| two[o.0] == three[o.0]),
-                Op::LayerNormalization(op) => on_rows(op.axis),
-                Op::MatMul(_) => {
-                    rank <= 2 && node.input(1).is_some_and(|v| g.constant(v).is_none() && grows(v))
-                }
-                _ => false,
-            };
-            !mixes && node.outputs.iter().all(|&o| proportional(o) && grows(o))
-        })
 }
 
 /// Joins the outputs of the chunks along axis 0.

@@ -140,36 +140,51 @@ pub(crate) fn forward(op: &Op, site: &Site<'_>) -> Option<Form> {
     let form = match op {
         Op::Add(op) => add::forward(op, site),
         Op::AveragePool(op) => average_pool::forward(op, site),
+        Op::BatchNormalization(op) => batch_normalization::forward(op, site),
         Op::Clip(op) => clip::forward(op, site),
         Op::Concat(op) => concat::forward(op, site),
         Op::Conv(op) => return conv::forward(op, site),
+        Op::ConvTranspose(op) => return conv_transpose::forward(op, site),
         Op::Div(op) => div::forward(op, site),
+        Op::Dropout(op) => dropout::forward(op, site),
         Op::Erf(op) => erf::forward(op, site),
+        Op::Expand(op) => expand::forward(op, site),
         Op::FakeQuantize(op) => fake_quantize::forward(op, site),
         Op::Flatten(op) => flatten::forward(op, site),
+        Op::Gather(op) => gather::forward(op, site),
         Op::Gelu(op) => gelu::forward(op, site),
         Op::Gemm(op) => return gemm::forward(op, site),
         Op::GlobalAveragePool(op) => global_average_pool::forward(op, site),
         Op::HardSigmoid(op) => hard_sigmoid::forward(op, site),
         Op::HardSwish(op) => hard_swish::forward(op, site),
         Op::Identity(op) => identity::forward(op, site),
+        Op::LayerNormalization(op) => layer_normalization::forward(op, site),
         Op::LeakyRelu(op) => leaky_relu::forward(op, site),
+        Op::Lrn(op) => lrn::forward(op, site),
         Op::MatMul(op) => return matmul::forward(op, site),
         Op::MaxPool(op) => max_pool::forward(op, site),
         Op::Mul(op) => mul::forward(op, site),
+        Op::PRelu(op) => prelu::forward(op, site),
+        Op::Pad(op) => pad::forward(op, site),
+        Op::Pow(op) => pow::forward(op, site),
         Op::ReduceMean(op) => reduce_mean::forward(op, site),
         Op::Relu(op) => relu::forward(op, site),
         Op::Reshape(op) => reshape::forward(op, site),
+        Op::Resize(op) => resize::forward(op, site),
         Op::Sigmoid(op) => sigmoid::forward(op, site),
+        Op::Slice(op) => slice::forward(op, site),
         Op::Softmax(op) => softmax::forward(op, site),
+        Op::Split(op) => split::forward(op, site),
+        Op::Sqrt(op) => sqrt::forward(op, site),
         Op::Squeeze(op) => squeeze::forward(op, site),
         Op::Sub(op) => sub::forward(op, site),
         Op::Tanh(op) => tanh::forward(op, site),
+        Op::Transpose(op) => transpose::forward(op, site),
         Op::Unsqueeze(op) => unsqueeze::forward(op, site),
         _ => None,
     };
-    // Only convolutions and matrix products carry a tail.
-    form.filter(|_| !site.tail.is_some())
+    // Only convolutions and matrix products carry a bias and a tail.
+    form.filter(|_| !site.tail.is_some() && site.bias.is_none())
 }
 
 /// The activation of a node as a kernel's epilogue knows it, if it does.

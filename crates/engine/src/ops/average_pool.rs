@@ -1,13 +1,13 @@
 //! `AveragePool`.
 
+use super::support::fast;
 use super::support::window::{Cell, pool};
 use super::support::{float, from_f64, infer, required};
 use crate::EvalError;
-use lowbit_graph::ops::AveragePool;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::pool::average_pool;
-use super::support::fast;
 use crate::form::{Form, Layout, Site};
+use lowbit_graph::ops::AveragePool;
+use lowbit_kernels::pool::average_pool;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &AveragePool, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);

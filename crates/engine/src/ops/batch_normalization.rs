@@ -2,7 +2,9 @@
 
 use super::support::{around, float, from_f64, infer, required};
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::BatchNormalization;
+use lowbit_kernels::{Binary, elementwise};
 use lowbit_tensor::Tensor;
 
 pub(super) fn reference(
@@ -21,6 +23,29 @@ pub(super) fn reference(
         (x - mean[c]) / (variance[c] + f64::from(op.epsilon)).sqrt() * scale[c] + shift[c]
     };
     Ok(vec![from_f64(&ty, x.to_f64().into_iter().enumerate().map(normal).collect())?])
+}
+
+/// One factor and one shift per channel, on channels-last data.
+pub(super) fn forward(op: &BatchNormalization, site: &Site<'_>) -> Option<Form> {
+    site.data(0)?;
+    let isa = site.isa;
+    let parameter = |i: usize| site.input(i)?.weights();
+    let (scale, shift) = (parameter(1)?, parameter(2)?);
+    let (mean, variance) = (parameter(3)?, parameter(4)?);
+    let factor = |(scale, variance): (&f32, &f32)| {
+        f64::from(*scale) / (f64::from(*variance) + f64::from(op.epsilon)).sqrt()
+    };
+    let factors: Vec<f64> = scale.iter().zip(&variance).map(factor).collect();
+    let moved = |((shift, mean), factor): ((&f32, &f32), &f64)| {
+        (f64::from(*shift) - f64::from(*mean) * factor) as f32
+    };
+    let shifts: Vec<f32> = shift.iter().zip(&mean).zip(&factors).map(moved).collect();
+    let factors: Vec<f32> = factors.into_iter().map(|f| f as f32).collect();
+    Some(Form::unary(Layout::ChannelsLast, move |x, y| {
+        y.copy_from_slice(x);
+        elementwise::binary_channel_in_place(isa, Binary::Mul, y, &factors);
+        elementwise::binary_channel_in_place(isa, Binary::Add, y, &shifts);
+    }))
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! `Clip`.
 
+use super::support::fast;
 use super::support::{from_f64, from_i64, infer, required};
 use crate::EvalError;
-use lowbit_graph::ops::Clip;
-use lowbit_tensor::{DType, Tensor};
-use lowbit_kernels::Unary;
-use super::support::fast;
 use crate::form::{Form, Operand, Site};
+use lowbit_graph::ops::Clip;
+use lowbit_kernels::Unary;
+use lowbit_tensor::{DType, Tensor};
 
 pub(super) fn reference(op: &Clip, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);

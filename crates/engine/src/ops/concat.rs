@@ -2,6 +2,7 @@
 
 use super::support::{infer, required};
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::Concat;
 use lowbit_graph::shape::axis;
 use lowbit_tensor::{Data, Tensor};
@@ -18,6 +19,42 @@ pub(super) fn reference(op: &Concat, inputs: &[Option<&Tensor>]) -> Result<Vec<T
         }
     }
     Ok(vec![Tensor::new(ty.shape, data)?])
+}
+
+/// Along the channels of channels-last data, or along any axis of row-major data; constants come as they are.
+pub(super) fn forward(op: &Concat, site: &Site<'_>) -> Option<Form> {
+    let shape = &site.output.shape;
+    let axis = lowbit_graph::shape::axis(op.axis, shape.len()).ok()?;
+    let constants: Vec<Option<Vec<f32>>> =
+        site.inputs.iter().map(|o| o.as_ref().and_then(|o| o.weights())).collect();
+    let channels = axis == 1 && shape.len() >= 3 && constants.iter().all(Option::is_none);
+    let layout = if channels { Layout::ChannelsLast } else { Layout::RowMajor };
+    let data = |i: &usize| constants[*i].is_none();
+    let reads = (0..site.inputs.len())
+        .filter(data)
+        .map(|i| site.data(i).map(|_| (i, layout)))
+        .collect::<Option<_>>()?;
+    let run = |extents: &[usize]| if channels { extents[1] } else { extents[axis..].iter().product() };
+    let runs: Vec<usize> = site.inputs.iter().flatten().map(|o| run(&o.ty.shape)).collect();
+    let row: usize = runs.iter().sum();
+    Some(Form {
+        reads,
+        output: layout,
+        scratch: 0,
+        run: Box::new(move |x, _, y| {
+            let mut first = 0;
+            let mut data = x.iter();
+            for (constant, &run) in constants.iter().zip(&runs) {
+                let part = constant.as_deref().or_else(|| data.next().copied()).unwrap_or(&[]);
+                if run > 0 {
+                    for (y, part) in y.chunks_mut(row).zip(part.chunks(run)) {
+                        y[first..first + run].copy_from_slice(part);
+                    }
+                }
+                first += run;
+            }
+        }),
+    })
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! `Div`.
 
+use super::support::fast;
 use super::support::{required, zip};
 use crate::EvalError;
-use lowbit_graph::ops::Div;
-use lowbit_tensor::{DType, Tensor};
-use lowbit_kernels::Binary;
-use super::support::fast;
 use crate::form::{Form, Site};
+use lowbit_graph::ops::Div;
+use lowbit_kernels::Binary;
+use lowbit_tensor::{DType, Tensor};
 
 pub(super) fn reference(op: &Div, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let divisor = required(inputs, 1, "B")?;

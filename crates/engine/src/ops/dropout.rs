@@ -1,7 +1,9 @@
 //! `Dropout`.
 
+use super::support::fast;
 use super::support::{infer, required};
 use crate::EvalError;
+use crate::form::{Form, Site};
 use lowbit_graph::ops::Dropout;
 use lowbit_tensor::{Data, Tensor};
 
@@ -10,6 +12,10 @@ pub(super) fn reference(op: &Dropout, inputs: &[Option<&Tensor>]) -> Result<Vec<
     let x = required(inputs, 0, "data")?;
     let mask = Tensor::new(x.shape().to_vec(), Data::Bool(vec![true; x.len()]))?;
     Ok(vec![x.clone(), mask])
+}
+
+pub(super) fn forward(_: &Dropout, site: &Site<'_>) -> Option<Form> {
+    fast::map(site, |x| x)
 }
 
 #[cfg(test)]

@@ -1,12 +1,12 @@
 //! `Erf`.
 
+use super::support::fast;
 use super::support::{map, required};
 use crate::EvalError;
-use lowbit_graph::ops::Erf;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::Unary;
-use super::support::fast;
 use crate::form::{Form, Site};
+use lowbit_graph::ops::Erf;
+use lowbit_kernels::Unary;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(_: &Erf, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![map("Erf", required(inputs, 0, "X")?, libm::erf)?])

@@ -1,7 +1,10 @@
 //! `Expand`.
 
+use super::support::fast;
+use super::support::moves::Moves;
 use super::support::{broadcast_indices, infer, required};
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::Expand;
 use lowbit_tensor::Tensor;
 
@@ -10,6 +13,15 @@ pub(super) fn reference(op: &Expand, inputs: &[Option<&Tensor>]) -> Result<Vec<T
     let x = required(inputs, 0, "input")?;
     let data = x.data().take(broadcast_indices(x.shape(), &ty.shape));
     Ok(vec![Tensor::new(ty.shape, data)?])
+}
+
+/// Repeats along the axes where there is one.
+pub(super) fn forward(_: &Expand, site: &Site<'_>) -> Option<Form> {
+    let shape = &site.output.shape;
+    let strides = fast::broadcast_strides(&site.data(0)?.ty.shape, Layout::RowMajor, shape.len());
+    let axes = shape.iter().zip(strides).map(|(&n, s)| (0..n).map(|i| Some(i * s)).collect());
+    let moves = Moves::new(axes.collect(), 0.0);
+    Some(Form::unary(Layout::RowMajor, move |x, y| moves.apply(x, y)))
 }
 
 #[cfg(test)]

@@ -1,7 +1,10 @@
 //! `Gather`.
 
+use super::support::fast;
+use super::support::moves::Moves;
 use super::support::{infer, required};
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::mismatch;
 use lowbit_graph::ops::Gather;
 use lowbit_graph::shape::axis;
@@ -27,6 +30,24 @@ pub(super) fn reference(op: &Gather, inputs: &[Option<&Tensor>]) -> Result<Vec<T
     };
     let data = x.data().take((0..ty.len()).map(source));
     Ok(vec![Tensor::new(ty.shape, data)?])
+}
+
+/// Constant indices into row-major data.
+pub(super) fn forward(op: &Gather, site: &Site<'_>) -> Option<Form> {
+    let shape = &site.data(0)?.ty.shape;
+    let axis = axis(op.axis, shape.len()).ok()?;
+    let strides = fast::strides(shape, Layout::RowMajor);
+    let extent = shape[axis] as i64;
+    let row = |i: i64| {
+        let found = usize::try_from(if i < 0 { i.checked_add(extent)? } else { i }).ok();
+        found.filter(|&r| r < shape[axis]).map(|r| Some(r * strides[axis]))
+    };
+    // An index outside is left for the twin to refuse.
+    let picked: Vec<_> = site.input(1)?.constant?.to_i64()?.into_iter().map(row).collect::<Option<_>>()?;
+    let whole = |a: usize| (0..shape[a]).map(|i| Some(i * strides[a])).collect();
+    let axes = (0..axis).map(whole).chain([picked]).chain((axis + 1..shape.len()).map(whole));
+    let moves = Moves::new(axes.collect(), 0.0);
+    Some(Form::unary(Layout::RowMajor, move |x, y| moves.apply(x, y)))
 }
 
 #[cfg(test)]

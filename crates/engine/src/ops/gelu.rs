@@ -1,13 +1,13 @@
 //! `Gelu`.
 
+use super::support::fast;
 use super::support::{map, required};
 use crate::EvalError;
+use crate::form::{Form, Site};
 use lowbit_graph::ops::Gelu;
+use lowbit_kernels::{Unary, elementwise};
 use lowbit_tensor::Tensor;
 use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
-use lowbit_kernels::Unary;
-use super::support::fast;
-use crate::form::{Form, Site};
 
 pub(super) fn reference(op: &Gelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let x = required(inputs, 0, "X")?;
@@ -19,9 +19,17 @@ pub(super) fn reference(op: &Gelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Ten
     Ok(vec![y?])
 }
 
-/// The exact form only; the tanh approximation runs by its twin.
 pub(super) fn forward(op: &Gelu, site: &Site<'_>) -> Option<Form> {
-    if op.tanh { None } else { fast::unary(Unary::Gelu, site) }
+    if !op.tanh {
+        return fast::unary(Unary::Gelu, site);
+    }
+    let (isa, layout) = (site.isa, site.data(0)?.layout);
+    Some(Form::unary(layout, move |x, y| {
+        let factor = FRAC_2_PI.sqrt() as f32;
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y = factor * (x + 0.044715 * x * x * x));
+        elementwise::unary_in_place(isa, Unary::Tanh, y);
+        y.iter_mut().zip(x).for_each(|(y, &x)| *y = 0.5 * x * (1.0 + *y));
+    }))
 }
 
 #[cfg(test)]

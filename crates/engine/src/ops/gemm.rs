@@ -2,10 +2,10 @@
 
 use super::support::{broadcast_indices, float, from_f64, infer, required};
 use crate::EvalError;
-use lowbit_graph::ops::Gemm;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::PackedLinear;
 use crate::form::{Form, Layout, Site};
+use lowbit_graph::ops::Gemm;
+use lowbit_kernels::PackedLinear;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &Gemm, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);
@@ -33,20 +33,28 @@ pub(super) fn reference(op: &Gemm, inputs: &[Option<&Tensor>]) -> Result<Vec<Ten
 pub(super) fn forward(op: &Gemm, site: &Site<'_>) -> Option<Form> {
     let (x, b) = (site.data(0)?, site.input(1)?);
     let [_, k, n] = op.extents(&x.ty.shape, &b.ty.shape).ok()?;
-    let mut weights = if op.trans_b { b.weights()? } else { super::support::fast::transposed(&b.weights()?, k, n) };
+    let mut weights =
+        if op.trans_b { b.weights()? } else { super::support::fast::transposed(&b.weights()?, k, n) };
     weights.iter_mut().for_each(|w| *w *= op.alpha);
     let bias = match site.input(2) {
         None => None,
         Some(c) => {
             let values = c.weights()?;
             let row = c.ty.shape.last() == Some(&n) && values.len() == n;
-            let values = if values.len() == 1 { vec![values[0]; n] } else if row { values } else { return None };
+            let values = if values.len() == 1 {
+                vec![values[0]; n]
+            } else if row {
+                values
+            } else {
+                return None;
+            };
             Some(values.into_iter().map(|v| v * op.beta).collect::<Vec<f32>>())
         }
     };
     if op.trans_a {
         return None;
     }
+    let bias = site.with_bias(bias, n)?;
     let packed = PackedLinear::new(site.isa, k, n, &weights, bias.as_deref()).ok()?;
     let tail = site.tail;
     Some(Form {

@@ -2,10 +2,10 @@
 
 use super::support::{float, from_f64, infer, required};
 use crate::EvalError;
-use lowbit_graph::ops::GlobalAveragePool;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::pool::global_average_pool;
 use crate::form::{Form, Layout, Site};
+use lowbit_graph::ops::GlobalAveragePool;
+use lowbit_kernels::pool::global_average_pool;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(
     op: &GlobalAveragePool,

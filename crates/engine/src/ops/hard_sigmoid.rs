@@ -1,12 +1,12 @@
 //! `HardSigmoid`.
 
+use super::support::fast;
 use super::support::{map, required};
 use crate::EvalError;
-use lowbit_graph::ops::HardSigmoid;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::Unary;
-use super::support::fast;
 use crate::form::{Form, Site};
+use lowbit_graph::ops::HardSigmoid;
+use lowbit_kernels::Unary;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &HardSigmoid, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let (alpha, beta) = (f64::from(op.alpha), f64::from(op.beta));

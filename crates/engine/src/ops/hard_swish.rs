@@ -1,12 +1,12 @@
 //! `HardSwish`.
 
+use super::support::fast;
 use super::support::{map, required};
 use crate::EvalError;
-use lowbit_graph::ops::HardSwish;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::Unary;
-use super::support::fast;
 use crate::form::{Form, Site};
+use lowbit_graph::ops::HardSwish;
+use lowbit_kernels::Unary;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(_: &HardSwish, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![map("HardSwish", required(inputs, 0, "X")?, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0))?])

@@ -1,12 +1,18 @@
 //! `Identity`.
 
+use super::support::fast;
 use super::support::required;
 use crate::EvalError;
+use crate::form::{Form, Site};
 use lowbit_graph::ops::Identity;
 use lowbit_tensor::Tensor;
 
 pub(super) fn reference(_: &Identity, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![required(inputs, 0, "input")?.clone()])
+}
+
+pub(super) fn forward(_: &Identity, site: &Site<'_>) -> Option<Form> {
+    fast::map(site, |x| x)
 }
 
 #[cfg(test)]

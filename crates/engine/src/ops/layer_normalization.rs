@@ -1,7 +1,8 @@
 //! `LayerNormalization`.
 
-use super::support::{broadcast_indices, float, from_f64, infer, required};
+use super::support::{broadcast_indices, fast, float, from_f64, infer, required};
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::LayerNormalization;
 use lowbit_graph::shape::axis;
 use lowbit_tensor::Tensor;
@@ -27,6 +28,27 @@ pub(super) fn reference(
         y.iter_mut().zip(broadcast_indices(b.shape(), x.shape())).for_each(|(y, i)| *y += shifts[i]);
     }
     Ok(vec![from_f64(&ty, y)?])
+}
+
+/// Over the last axes of row-major data, with constant scale and shift.
+pub(super) fn forward(op: &LayerNormalization, site: &Site<'_>) -> Option<Form> {
+    let shape = &site.data(0)?.ty.shape;
+    let normalized = &shape[axis(op.axis, shape.len()).ok()?..];
+    let row: usize = normalized.iter().product();
+    let parameter = |i: usize| site.input(i)?.weights().filter(|w| w.len() == row);
+    let scale = parameter(1)?;
+    let shift = if site.input(2).is_some() { parameter(2)? } else { vec![0.0; row] };
+    let epsilon = op.epsilon;
+    Some(Form::unary(Layout::RowMajor, move |x, y| {
+        for (x, y) in x.chunks(row).zip(y.chunks_mut(row)) {
+            let mean = fast::sum(x, |x| x) / row as f32;
+            let variance = fast::sum(x, |x| (x - mean) * (x - mean)) / row as f32;
+            let factor = 1.0 / (variance + epsilon).sqrt();
+            for (((y, x), scale), shift) in y.iter_mut().zip(x).zip(&scale).zip(&shift) {
+                *y = (x - mean) * factor * scale + shift;
+            }
+        }
+    }))
 }
 
 #[cfg(test)]

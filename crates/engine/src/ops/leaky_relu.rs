@@ -1,12 +1,12 @@
 //! `LeakyRelu`.
 
+use super::support::fast;
 use super::support::{map, required};
 use crate::EvalError;
-use lowbit_graph::ops::LeakyRelu;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::Unary;
-use super::support::fast;
 use crate::form::{Form, Site};
+use lowbit_graph::ops::LeakyRelu;
+use lowbit_kernels::Unary;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &LeakyRelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let alpha = f64::from(op.alpha);

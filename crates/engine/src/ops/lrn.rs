@@ -2,6 +2,7 @@
 
 use super::support::{around, float, from_f64, infer, required};
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::Lrn;
 use lowbit_tensor::Tensor;
 
@@ -21,6 +22,22 @@ pub(super) fn reference(op: &Lrn, inputs: &[Option<&Tensor>]) -> Result<Vec<Tens
         x / (bias + alpha / op.size as f64 * energy).powf(beta)
     };
     Ok(vec![from_f64(&ty, xs.iter().enumerate().map(normal).collect())?])
+}
+
+/// On channels-last data.
+pub(super) fn forward(op: &Lrn, site: &Site<'_>) -> Option<Form> {
+    let channels = *site.data(0)?.ty.shape.get(1)?;
+    let (before, after) = ((op.size - 1) / 2, (op.size - 1).div_ceil(2));
+    let (alpha, beta, bias) = (op.alpha / op.size as f32, op.beta, op.bias);
+    Some(Form::unary(Layout::ChannelsLast, move |x, y| {
+        for (x, y) in x.chunks(channels).zip(y.chunks_mut(channels)) {
+            for (c, y) in y.iter_mut().enumerate() {
+                let neighbours = &x[c.saturating_sub(before)..(c + 1).saturating_add(after).min(channels)];
+                let energy: f32 = neighbours.iter().map(|x| x * x).sum();
+                *y = x[c] / (bias + alpha * energy).powf(beta);
+            }
+        }
+    }))
 }
 
 #[cfg(test)]

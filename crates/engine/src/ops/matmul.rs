@@ -1,12 +1,12 @@
 //! `MatMul`.
 
-use super::support::{broadcast_indices, from_f64, from_i64, infer, required};
+use super::support::{broadcast_indices, fast, from_f64, from_i64, infer, required};
 use crate::EvalError;
-use lowbit_graph::ops::{MatMul, MatMulShape};
-use lowbit_tensor::Tensor;
-use lowbit_kernels::gemm::{Matrix, gemm};
-use lowbit_kernels::PackedLinear;
 use crate::form::{Form, Layout, Site};
+use lowbit_graph::ops::{MatMul, MatMulShape};
+use lowbit_kernels::PackedLinear;
+use lowbit_kernels::gemm::{Matrix, gemm};
+use lowbit_tensor::{DType, Tensor};
 
 pub(super) fn reference(op: &MatMul, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);
@@ -49,17 +49,21 @@ fn product<T: Default>(
     y
 }
 
-/// Rows times a constant matrix (a linear layer with the whole tail fused), or equal batches of products.
-pub(super) fn forward(_: &MatMul, site: &Site<'_>) -> Option<Form> {
-    let (a, b) = (site.data(0)?, site.input(1)?);
-    let (tail, read_all) = (site.tail, vec![(0, Layout::RowMajor), (1, Layout::RowMajor)]);
-    let (&[.., m, k], &[.., _, n]) = (a.ty.shape.as_slice(), b.ty.shape.as_slice()) else { return None };
-    if m * k * n == 0 {
+/// Most matrices of a stack whose places are written down.
+const STACK: usize = 1 << 20;
+
+/// Rows times a constant matrix (a linear layer with the whole tail fused), or a stack of products.
+pub(super) fn forward(op: &MatMul, site: &Site<'_>) -> Option<Form> {
+    let (a, b) = (site.input(0)?, site.input(1)?);
+    let MatMulShape { batch, m, k, n, .. } = op.resolve(&a.ty.shape, &b.ty.shape).ok()?;
+    if m * k * n == 0 || a.ty.dtype != DType::F32 {
         return None;
     }
-    if let (Some(weights), 2) = (b.weights(), b.ty.shape.len()) {
-        let weights = super::support::fast::transposed(&weights, k, n);
-        let packed = PackedLinear::new(site.isa, k, n, &weights, None).ok()?;
+    if let (Some(weights), true) = (b.weights(), a.is_data() && b.ty.shape.len() == 2) {
+        let weights = fast::transposed(&weights, k, n);
+        let bias = site.with_bias(None, n)?;
+        let packed = PackedLinear::new(site.isa, k, n, &weights, bias.as_deref()).ok()?;
+        let tail = site.tail;
         return Some(Form {
             reads: vec![(0, Layout::RowMajor)],
             output: Layout::RowMajor,
@@ -67,16 +71,26 @@ pub(super) fn forward(_: &MatMul, site: &Site<'_>) -> Option<Form> {
             run: Box::new(move |inputs, _, y| packed.run(inputs[0], &tail.epilogue(inputs), y)),
         });
     }
-    let batches = |shape: &[usize]| shape[..shape.len() - 2].to_vec();
-    if !b.is_data() || batches(&a.ty.shape) != batches(&b.ty.shape) || tail.is_some() {
+    if site.tail.is_some() || site.bias.is_some() || batch.iter().product::<usize>() > STACK {
         return None;
     }
+    let stack = |shape: &[usize]| -> Vec<usize> {
+        broadcast_indices(&shape[..shape.len().saturating_sub(2)], &batch).collect()
+    };
+    let stacks = (stack(&a.ty.shape), stack(&b.ty.shape));
+    let reads = (0..2).filter(|&i| site.data(i).is_some()).map(|i| (i, Layout::RowMajor)).collect();
+    let constants = [a.weights(), b.weights()];
     Some(Form {
-        reads: read_all,
+        reads,
         output: Layout::RowMajor,
         scratch: 0,
         run: Box::new(move |x, _, y| {
-            for ((a, b), y) in x[0].chunks(m * k).zip(x[1].chunks(k * n)).zip(y.chunks_mut(m * n)) {
+            let mut data = x.iter();
+            let mut operand =
+                |i: usize| constants[i].as_deref().or_else(|| data.next().copied()).unwrap_or(&[]);
+            let (left, right) = (operand(0), operand(1));
+            for ((&a, &b), y) in stacks.0.iter().zip(&stacks.1).zip(y.chunks_mut(m * n)) {
+                let (a, b) = (&left[a * m * k..][..m * k], &right[b * k * n..][..k * n]);
                 gemm([m, n, k], 1.0, Matrix::new(a), Matrix::new(b), 0.0, y);
             }
         }),

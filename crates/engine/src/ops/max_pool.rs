@@ -1,13 +1,13 @@
 //! `MaxPool`.
 
+use super::support::fast;
 use super::support::window::{Cell, pool};
 use super::support::{from_f64, infer, required};
 use crate::EvalError;
-use lowbit_graph::ops::MaxPool;
-use lowbit_tensor::{DType, Tensor};
-use lowbit_kernels::pool::max_pool;
-use super::support::fast;
 use crate::form::{Form, Layout, Site};
+use lowbit_graph::ops::MaxPool;
+use lowbit_kernels::pool::max_pool;
+use lowbit_tensor::{DType, Tensor};
 
 pub(super) fn reference(op: &MaxPool, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);

@@ -1,12 +1,12 @@
 //! `Mul`.
 
+use super::support::fast;
 use super::support::zip;
 use crate::EvalError;
-use lowbit_graph::ops::Mul;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::Binary;
-use super::support::fast;
 use crate::form::{Form, Site};
+use lowbit_graph::ops::Mul;
+use lowbit_kernels::Binary;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &Mul, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     zip(op, inputs, |a, b| a * b, i64::wrapping_mul)

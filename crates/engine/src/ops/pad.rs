@@ -1,8 +1,10 @@
 //! `Pad`.
 
+use super::support::fast;
 use super::support::index::strides;
 use super::support::{described, infer, required};
 use crate::EvalError;
+use crate::form::{Form, Site};
 use lowbit_graph::ops::{Pad, PadMode};
 use lowbit_tensor::{Data, Tensor};
 
@@ -47,6 +49,19 @@ fn sources(mode: PadMode, extent: usize, [begin, end]: [i64; 2], output: usize) 
         }
     };
     (0..output as i64).map(|o| source(o - begin.max(0)).map(|i| (i + cut) as usize)).collect()
+}
+
+/// Axis by axis, in any mode.
+pub(super) fn forward(op: &Pad, site: &Site<'_>) -> Option<Form> {
+    let shape = &site.data(0)?.ty.shape;
+    let pads = op.pads(&site.described()).ok()?;
+    let fill = match site.input(2) {
+        None => 0.0,
+        Some(value) => *value.weights()?.first()?,
+    };
+    let sources: Vec<_> =
+        (0..pads.len()).map(|a| sources(op.mode, shape[a], pads[a], site.output.shape[a])).collect();
+    fast::by_axis(site, &sources, fill)
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `Pow`.
 
+use super::support::fast;
 use super::support::zip;
 use crate::EvalError;
+use crate::form::{Form, Site};
 use lowbit_graph::ops::Pow;
 use lowbit_tensor::Tensor;
 
@@ -11,6 +13,20 @@ pub(super) fn reference(op: &Pow, inputs: &[Option<&Tensor>]) -> Result<Vec<Tens
         // Negative: a fraction, truncated.
         Err(_) => (base as f64).powf(exponent as f64) as i64,
     })
+}
+
+/// To one constant power.
+pub(super) fn forward(_: &Pow, site: &Site<'_>) -> Option<Form> {
+    let exponents = site.input(1)?.constant?.to_f32();
+    let &[exponent] = exponents.as_slice() else { return None };
+    if site.data(0)?.ty.shape != site.output.shape {
+        return None;
+    }
+    match exponent {
+        2.0 => fast::map(site, |x| x * x),
+        3.0 => fast::map(site, |x| x * x * x),
+        _ => fast::map(site, move |x| x.powf(exponent)),
+    }
 }
 
 #[cfg(test)]

@@ -1,7 +1,9 @@
 //! `PRelu`.
 
+use super::support::fast;
 use super::support::zip;
 use crate::EvalError;
+use crate::form::{Form, Site};
 use lowbit_graph::ops::PRelu;
 use lowbit_tensor::Tensor;
 
@@ -12,6 +14,15 @@ pub(super) fn reference(op: &PRelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Te
         |x, slope| if x < 0.0 { slope * x } else { x },
         |x, slope| if x < 0 { x.wrapping_mul(slope) } else { x },
     )
+}
+
+/// With slopes that repeat along the data.
+pub(super) fn forward(_: &PRelu, site: &Site<'_>) -> Option<Form> {
+    fast::onto(site, 0, 1, |y, slopes| {
+        for y in y.chunks_mut(slopes.len()) {
+            y.iter_mut().zip(slopes).for_each(|(y, slope)| *y = if *y < 0.0 { *y * slope } else { *y });
+        }
+    })
 }
 
 #[cfg(test)]

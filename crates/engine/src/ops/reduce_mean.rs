@@ -1,11 +1,11 @@
 //! `ReduceMean`.
 
-use super::support::{broadcast_indices, described, float, from_f64, infer, required};
+use super::support::{broadcast_indices, described, fast, float, from_f64, infer, required};
 use crate::EvalError;
-use lowbit_graph::ops::ReduceMean;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::pool::global_average_pool;
 use crate::form::{Form, Layout, Site};
+use lowbit_graph::ops::ReduceMean;
+use lowbit_kernels::pool::global_average_pool;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &ReduceMean, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);
@@ -23,22 +23,40 @@ pub(super) fn reference(op: &ReduceMean, inputs: &[Option<&Tensor>]) -> Result<V
     Ok(vec![from_f64(&ty, sums.into_iter().map(|sum| sum / each).collect())?])
 }
 
-/// Over all spatial axes: a global average pool, as exporters write it.
+/// Over all spatial axes of channels-last data (a global average pool, as exporters write it), or over neighbouring
+/// axes of row-major data.
 pub(super) fn forward(op: &ReduceMean, site: &Site<'_>) -> Option<Form> {
     let (isa, shape) = (site.isa, &site.data(0)?.ty.shape);
     let reduced = op.reduced(&site.described()).ok()?;
     let spatial = shape.len() >= 3 && !reduced[0] && !reduced[1] && reduced[2..].iter().all(|&r| r);
-    let (channels, pixels) = (*shape.get(1)?, shape.get(2..)?.iter().product());
-    if !spatial || channels == 0 || pixels == 0 {
+    if spatial {
+        let (channels, pixels) = (shape[1], shape[2..].iter().product());
+        return Some(Form {
+            reads: vec![(0, Layout::ChannelsLast)],
+            // One cell per channel: both layouts are the same bytes, also without the reduced axes.
+            output: Layout::RowMajor,
+            scratch: 0,
+            run: Box::new(move |x, _, y| global_average_pool(isa, pixels, channels, x[0], y)),
+        });
+    }
+    let first = reduced.iter().position(|&r| r)?;
+    let count = reduced[first..].iter().take_while(|&&r| r).count();
+    if reduced[first + count..].contains(&true) {
         return None;
     }
-    Some(Form {
-        reads: vec![(0, Layout::ChannelsLast)],
-        // One cell per channel: both layouts are the same bytes, also without the reduced axes.
-        output: Layout::RowMajor,
-        scratch: 0,
-        run: Box::new(move |x, _, y| global_average_pool(isa, pixels, channels, x[0], y)),
-    })
+    let cells: usize = shape[first..first + count].iter().product();
+    let inner: usize = shape[first + count..].iter().product();
+    Some(Form::unary(Layout::RowMajor, move |x, y| {
+        for (x, y) in x.chunks(cells * inner).zip(y.chunks_mut(inner)) {
+            if let [y] = y {
+                *y = fast::sum(x, |x| x) / cells as f32;
+                continue;
+            }
+            y.fill(0.0);
+            x.chunks(inner).for_each(|x| y.iter_mut().zip(x).for_each(|(y, x)| *y += x));
+            y.iter_mut().for_each(|y| *y /= cells as f32);
+        }
+    }))
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! `Relu`.
 
+use super::support::fast;
 use super::support::{from_i64, map, required};
 use crate::EvalError;
+use crate::form::{Form, Site};
 use lowbit_graph::TensorType;
 use lowbit_graph::ops::Relu;
-use lowbit_tensor::Tensor;
 use lowbit_kernels::Unary;
-use super::support::fast;
-use crate::form::{Form, Site};
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(_: &Relu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let x = required(inputs, 0, "X")?;

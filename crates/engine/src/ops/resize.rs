@@ -1,7 +1,9 @@
 //! `Resize`.
 
+use super::support::fast;
 use super::support::{around, count, described, float, from_f64, infer, required};
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::{Coordinates, Interpolation, Nearest, Rescale, Resize};
 use lowbit_tensor::Tensor;
 
@@ -72,19 +74,27 @@ fn cell(nearest: Nearest, at: f32, cells: usize) -> usize {
     (rounded as usize).min(cells - 1) // negative goes to 0
 }
 
+/// The cells beside a coordinate, and the share of the higher one.
+struct Pair {
+    low: usize,
+    high: usize,
+    weight: f64,
+}
+
+fn pair(at: f64, cells: usize) -> Pair {
+    let at = at.clamp(0.0, (cells - 1) as f64);
+    let low = at as usize;
+    Pair { low, high: (low + 1).min(cells - 1), weight: at.fract() }
+}
+
 /// Values of a tensor of `shape` at `samples` along one axis, linear between cells and constant outside.
 fn interpolate(values: &[f64], shape: &[usize], axis: usize, samples: impl Iterator<Item = f32>) -> Vec<f64> {
     let [outer, cells, inner] = around(shape, axis);
-    let pairs: Vec<(usize, f64)> = samples
-        .map(|at| {
-            let at = f64::from(at).clamp(0.0, (cells - 1) as f64);
-            (at as usize, at.fract())
-        })
-        .collect();
+    let pairs: Vec<Pair> = samples.map(|at| pair(at.into(), cells)).collect();
     let mut y = Vec::with_capacity(outer * pairs.len() * inner);
     for o in 0..outer {
-        for &(low, weight) in &pairs {
-            let (low, high) = (o * cells + low, o * cells + (low + 1).min(cells - 1));
+        for &Pair { low, high, weight } in &pairs {
+            let (low, high) = (o * cells + low, o * cells + high);
             y.extend(
                 (0..inner)
                     .map(|i| values[low * inner + i] * (1.0 - weight) + values[high * inner + i] * weight),
@@ -92,6 +102,53 @@ fn interpolate(values: &[f64], shape: &[usize], axis: usize, samples: impl Itera
         }
     }
     y
+}
+
+/// Nearest along any axes; linear along one or two spatial axes of channels-last data.
+pub(super) fn forward(op: &Resize, site: &Site<'_>) -> Option<Form> {
+    let shape = &site.data(0)?.ty.shape;
+    let rescales = op.resolve(&site.described()).ok()?;
+    let samples = |a: usize| {
+        let (rescale, cells) = (rescales[a], shape[a]);
+        (0..rescale.output).map(move |i| coordinate(op.coordinates, i, rescale, cells))
+    };
+    if let Interpolation::Nearest(nearest) = op.interpolation {
+        let cells = |a: usize| samples(a).map(|at| Some(cell(nearest, at, shape[a]))).collect();
+        return fast::by_axis(site, &(0..shape.len()).map(cells).collect::<Vec<_>>(), 0.0);
+    }
+    let spatial = matches!(shape.len(), 3 | 4) && rescales[..2].iter().all(|r| r.scale == 1.0);
+    if !spatial {
+        return None;
+    }
+    let pairs = |a: usize| -> Vec<Pair> { samples(a).map(|at| pair(at.into(), shape[a])).collect() };
+    let columns = pairs(shape.len() - 1);
+    let rows = if shape.len() == 4 { pairs(2) } else { vec![pair(0.0, 1)] };
+    let (height, width) = (if shape.len() == 4 { shape[2] } else { 1 }, shape[shape.len() - 1]);
+    let channels = shape[1];
+    Some(Form::unary(Layout::ChannelsLast, move |x, y| {
+        let image = rows.len() * columns.len() * channels;
+        for (x, y) in x.chunks(height * width * channels).zip(y.chunks_mut(image)) {
+            for (row, y) in rows.iter().zip(y.chunks_mut(columns.len() * channels)) {
+                for (column, y) in columns.iter().zip(y.chunks_mut(channels)) {
+                    blend(x, width, channels, row, column, y);
+                }
+            }
+        }
+    }))
+}
+
+/// The pixel between two rows and two columns.
+fn blend(x: &[f32], width: usize, channels: usize, row: &Pair, column: &Pair, y: &mut [f32]) {
+    let pixel = |row: usize, column: usize| &x[(row * width + column) * channels..][..channels];
+    let corners =
+        [(row.low, column.low), (row.low, column.high), (row.high, column.low), (row.high, column.high)];
+    let [a, b, c, d] = corners.map(|(row, column)| pixel(row, column));
+    let (down, right) = (row.weight as f32, column.weight as f32);
+    for (i, y) in y.iter_mut().enumerate() {
+        let upper = a[i] * (1.0 - right) + b[i] * right;
+        let lower = c[i] * (1.0 - right) + d[i] * right;
+        *y = upper * (1.0 - down) + lower * down;
+    }
 }
 
 #[cfg(test)]

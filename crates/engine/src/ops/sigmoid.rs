@@ -1,12 +1,12 @@
 //! `Sigmoid`.
 
+use super::support::fast;
 use super::support::{map, required};
 use crate::EvalError;
-use lowbit_graph::ops::Sigmoid;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::Unary;
-use super::support::fast;
 use crate::form::{Form, Site};
+use lowbit_graph::ops::Sigmoid;
+use lowbit_kernels::Unary;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(_: &Sigmoid, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![map("Sigmoid", required(inputs, 0, "X")?, |x| 1.0 / (1.0 + (-x).exp()))?])

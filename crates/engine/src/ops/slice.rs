@@ -1,9 +1,11 @@
 //! `Slice`.
 
+use super::support::fast;
 use super::support::index::{strided, strides};
 use super::support::{described, required};
 use crate::EvalError;
-use lowbit_graph::ops::Slice;
+use crate::form::{Form, Site};
+use lowbit_graph::ops::{Slice, StridedRange};
 use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &Slice, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
@@ -16,6 +18,14 @@ pub(super) fn reference(op: &Slice, inputs: &[Option<&Tensor>]) -> Result<Vec<Te
     let steps = ranges.iter().zip(&along).map(|(r, &s)| if r.len > 1 { r.step * s } else { 0 }).collect();
     let data = x.data().take(strided(extents.clone(), steps, start));
     Ok(vec![Tensor::new(extents, data)?])
+}
+
+/// Axis by axis.
+pub(super) fn forward(op: &Slice, site: &Site<'_>) -> Option<Form> {
+    let ranges = op.ranges(&site.described()).ok()?;
+    let index = |r: &StridedRange, i: usize| r.start.checked_add_signed(r.step.checked_mul(i as isize)?);
+    let sources: Vec<_> = ranges.iter().map(|r| (0..r.len).map(|i| index(r, i)).collect()).collect();
+    fast::by_axis(site, &sources, 0.0)
 }
 
 #[cfg(test)]

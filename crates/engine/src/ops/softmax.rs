@@ -2,11 +2,11 @@
 
 use super::support::{around, float, from_f64, infer, required};
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::Softmax;
 use lowbit_graph::shape::axis;
-use lowbit_tensor::Tensor;
 use lowbit_kernels::softmax::softmax_in_place;
-use crate::form::{Form, Layout, Site};
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &Softmax, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);

@@ -1,8 +1,11 @@
 //! `Split`.
 
+use super::support::fast;
 use super::support::index::{strided, strides};
 use super::support::{infer, required};
 use crate::EvalError;
+use crate::form::{Form, Site};
+use lowbit_graph::OpSpec;
 use lowbit_graph::ops::Split;
 use lowbit_graph::shape::axis;
 use lowbit_tensor::Tensor;
@@ -18,6 +21,23 @@ pub(super) fn reference(op: &Split, inputs: &[Option<&Tensor>]) -> Result<Vec<Te
         pieces.push(Tensor::new(ty.shape, data)?);
     }
     Ok(pieces)
+}
+
+/// Each piece is a slice of its own.
+pub(super) fn forward(op: &Split, site: &Site<'_>) -> Option<Form> {
+    let shape = &site.data(0)?.ty.shape;
+    let along = axis(op.axis, shape.len()).ok()?;
+    let pieces = OpSpec::infer(op, &site.described()).ok()?;
+    let start: usize = pieces[..site.which].iter().map(|piece| piece.shape[along]).sum();
+    let first = |a: usize| if a == along { start } else { 0 };
+    let sources: Vec<_> = site
+        .output
+        .shape
+        .iter()
+        .enumerate()
+        .map(|(a, &n)| (0..n).map(|i| Some(first(a) + i)).collect())
+        .collect();
+    fast::by_axis(site, &sources, 0.0)
 }
 
 #[cfg(test)]

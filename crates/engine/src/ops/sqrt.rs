@@ -1,12 +1,18 @@
 //! `Sqrt`.
 
+use super::support::fast;
 use super::support::{map, required};
 use crate::EvalError;
+use crate::form::{Form, Site};
 use lowbit_graph::ops::Sqrt;
 use lowbit_tensor::Tensor;
 
 pub(super) fn reference(_: &Sqrt, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![map("Sqrt", required(inputs, 0, "X")?, f64::sqrt)?])
+}
+
+pub(super) fn forward(_: &Sqrt, site: &Site<'_>) -> Option<Form> {
+    fast::map(site, f32::sqrt)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 pub(super) mod fast;
 pub(super) mod index;
-
+pub(super) mod moves;
 pub(super) mod window;
 
 use crate::EvalError;

@@ -1,12 +1,12 @@
 //! `Tanh`.
 
+use super::support::fast;
 use super::support::{map, required};
 use crate::EvalError;
-use lowbit_graph::ops::Tanh;
-use lowbit_tensor::Tensor;
-use lowbit_kernels::Unary;
-use super::support::fast;
 use crate::form::{Form, Site};
+use lowbit_graph::ops::Tanh;
+use lowbit_kernels::Unary;
+use lowbit_tensor::Tensor;
 
 pub(super) fn reference(_: &Tanh, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![map("Tanh", required(inputs, 0, "X")?, f64::tanh)?])

@@ -1,8 +1,11 @@
 //! `Transpose`.
 
+use super::support::fast;
 use super::support::index::{strided, strides};
+use super::support::moves::Moves;
 use super::support::required;
 use crate::EvalError;
+use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::Transpose;
 use lowbit_tensor::Tensor;
 
@@ -12,6 +15,25 @@ pub(super) fn reference(op: &Transpose, inputs: &[Option<&Tensor>]) -> Result<Ve
     let shape: Vec<usize> = perm.iter().map(|&a| x.shape()[a]).collect();
     let data = x.data().take(strided(shape.clone(), perm.iter().map(|&a| along[a]).collect(), 0));
     Ok(vec![Tensor::new(shape, data)?])
+}
+
+/// From the layout that the data has to the one that leaves most of it together: often a plain copy, where an exporter
+/// turns channels last and back.
+pub(super) fn forward(op: &Transpose, site: &Site<'_>) -> Option<Form> {
+    let x = site.data(0)?;
+    let perm = op.permutation(x.ty.shape.len()).ok()?;
+    let strides = fast::strides(&x.ty.shape, x.layout);
+    let moves = |layout: Layout| {
+        let axis = |a: usize| (0..site.output.shape[a]).map(|i| Some(i * strides[perm[a]])).collect();
+        Moves::new(fast::order(perm.len(), layout).into_iter().map(axis).collect(), 0.0)
+    };
+    let (rows, channels) = (moves(Layout::RowMajor), moves(Layout::ChannelsLast));
+    let (output, moves) = match channels.run() > rows.run() {
+        true => (Layout::ChannelsLast, channels),
+        false => (Layout::RowMajor, rows),
+    };
+    let run = Box::new(move |x: &[&[f32]], _: &mut [f32], y: &mut [f32]| moves.apply(x[0], y));
+    Some(Form { reads: vec![(0, x.layout)], output, scratch: 0, run })
 }
 
 #[cfg(test)]
