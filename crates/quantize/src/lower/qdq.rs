@@ -264,7 +264,7 @@ fn integer_weight(
         inputs.push(b.constant(format!("{name}.zero_point"), Tensor::new(per, zero).expect("one per scale")));
     } else if spell_zero && code.signed && flavour != Flavour::Textbook {
         let zeros = || Tensor::zeros(DType::I8, per.clone()).expect("as many as scales");
-        inputs.push(b.shared(&format!("lowbit.i8.zeros{}", code.scale.len()), zeros));
+        inputs.push(b.shared(&format!("lowbit.i8.zeros{per:?}"), zeros));
     }
     let op = Op::DequantizeLinear(DequantizeLinear { axis: axis as i64, ..DequantizeLinear::default() });
     b.node(format!("{name}.quantized"), op, &inputs)
