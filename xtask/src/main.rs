@@ -1,1 +1,58 @@
-fn main() {}
+//! Project tasks, run as `cargo xtask TASK`.
+//!
+//! `test` is everything that must hold before a change goes in; `.ci/run` calls nothing else. Each step is a function
+//! of one of the files below. All steps run even if one fails: one look shows everything that is wrong.
+
+mod exports;
+mod licences;
+mod rust;
+mod step;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::step::{Project, Step};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Format, lints, Rust tests, documentation, licences, and what is written checked by other tools
+    Test {
+        /// Leave out what needs Python
+        #[arg(long)]
+        fast: bool,
+
+        /// Only the steps of these names, such as `lints`
+        #[arg(long, value_name = "STEP")]
+        only: Vec<String>,
+    },
+}
+
+/// In the order of a reader's patience: what fails often and soon comes first.
+const STEPS: &[Step] = &[
+    Step { name: "format", run: rust::format },
+    Step { name: "licences", run: licences::check },
+    Step { name: "lints", run: rust::lints },
+    Step { name: "tests", run: rust::tests },
+    Step { name: "doctests", run: rust::doctests },
+    Step { name: "documentation", run: rust::documentation },
+    Step { name: "exports", run: exports::check },
+];
+
+fn main() -> ExitCode {
+    let Task::Test { fast, only } = Cli::parse().task;
+    if let Some(unknown) = only.iter().find(|name| STEPS.iter().all(|step| step.name != *name)) {
+        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+        eprintln!("error: there is no step `{unknown}`; steps: {}", names.join(", "));
+        return ExitCode::from(2);
+    }
+    let steps = STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name));
+    if step::run_all(steps, &Project::here(fast)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,67 @@
+//! What lowbit writes, checked by tools that are not ours: the ONNX checker, ONNX Runtime, and a browser.
+//!
+//! The tools live in a virtual environment that is made here from pinned versions; `scripts/check_exports.py` says
+//! what is checked.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use crate::step::{Outcome, Project, succeed};
+
+const REQUIREMENTS: &str = "scripts/requirements.txt";
+
+pub(crate) fn check(project: &Project) -> Result<Outcome> {
+    if project.fast {
+        return Ok(Outcome::Skipped("--fast: written files were not checked by ONNX Runtime".into()));
+    }
+    // The profile of the tests: their objects are there already, and a release build takes longer than it saves.
+    succeed(&mut project.cargo(&["build", "--package", "lowbit", "--locked"]))?;
+    let python = environment(project)?;
+    let mut command = project.command(python);
+    command.arg("scripts/check_exports.py");
+    command.arg("--lowbit").arg(project.target().join("debug").join(program("lowbit")));
+    // Real networks and photographs lie beside the checkout, where there are any.
+    let shared = project.path("../shared");
+    if shared.is_dir() {
+        command.arg("--shared").arg(shared);
+    }
+    succeed(&mut command)?;
+    if project.path("../shared").is_dir() {
+        return Ok(Outcome::Passed);
+    }
+    Ok(Outcome::Remark("no ../shared: only the embedded network was checked".into()))
+}
+
+/// The interpreter of `.venv`, made anew whenever the pinned versions are not those it was made from.
+fn environment(project: &Project) -> Result<PathBuf> {
+    let folder = project.path(".venv");
+    let python = if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
+    let wanted = std::fs::read_to_string(project.path(REQUIREMENTS)).context(REQUIREMENTS)?;
+    let made_from = folder.join("made-from.txt");
+    if std::fs::read_to_string(&made_from).is_ok_and(|found| found == wanted) && python.is_file() {
+        return Ok(python);
+    }
+    let base = ["python3", "python"].into_iter().find(|name| is_recent(project, name));
+    let base = base
+        .context("no Python of version 3.11 or newer on the PATH (`cargo xtask test --fast` needs none)")?;
+    println!("making {} from {REQUIREMENTS}", folder.display());
+    succeed(project.command(base).args(["-m", "venv", "--clear"]).arg(&folder))?;
+    let install =
+        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
+    succeed(project.command(&python).args(install).args(["--requirement", REQUIREMENTS]))?;
+    std::fs::write(made_from, wanted)?;
+    ensure!(python.is_file(), "no {} after making the environment", python.display());
+    Ok(python)
+}
+
+/// Whether a program is a Python that the pinned versions exist for.
+fn is_recent(project: &Project, name: &str) -> bool {
+    let test = "import sys; sys.exit(sys.version_info < (3, 11))";
+    project.command(name).args(["-c", test]).status().is_ok_and(|status| status.success())
+}
+
+/// The file name of a program here.
+fn program(name: &str) -> PathBuf {
+    Path::new(name).with_extension(std::env::consts::EXE_EXTENSION)
+}
