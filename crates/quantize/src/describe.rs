@@ -133,12 +133,14 @@ fn activation(sites: &Sites, plan: &Plan, seen: &Observations, i: usize) -> Opti
     let stats = &seen.edges[i];
     let [lo, hi] = clip(code);
     let (mut signal, mut noise, mut outside, mut total) = (0.0, 0.0, 0u64, 0u64);
+    let half = stats.histogram.width() / 2.0;
     for (x, n) in stats.histogram.centres() {
         // A per-channel code has no one rounding; its first channel stands for the picture only.
         let y = code.decode(code.encode(x, 0), 0);
         signal += n as f64 * f64::from(x).powi(2);
         noise += n as f64 * f64::from(y - x).powi(2);
-        outside += if x < lo || x > hi { n } else { 0 };
+        // A bin counts as clipped only if all of it lies outside.
+        outside += if x + half < lo || x - half > hi { n } else { 0 };
         total += n;
     }
     Some(Activation {

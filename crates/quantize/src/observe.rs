@@ -3,11 +3,12 @@
 mod fast;
 
 use crate::site::Sites;
-use fast::Measure;
+use fast::{Tables, moments};
 use lowbit_engine::{EngineError, Network};
 use lowbit_graph::{Graph, ValueId};
 use lowbit_kernels::Isa;
-use lowbit_tensor::{Statistics, Tensor};
+use lowbit_tensor::{Moments, Statistics, Tensor};
+use std::sync::Mutex;
 
 /// What calibration saw, per activation site.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -45,6 +46,9 @@ pub struct Observer {
     before: Vec<Option<ValueId>>,
     seen: Observations,
     isa: Isa,
+    /// Histograms being counted, one set per thread, one entry per tap. Counting is exact in any order, so sets may
+    /// go from thread to thread; sums of moments are not, and come back chunk by chunk.
+    counting: Mutex<Vec<Vec<Option<Tables>>>>,
 }
 
 impl Observer {
@@ -59,7 +63,15 @@ impl Observer {
         taps.sort_unstable();
         taps.dedup();
         let network = Network::with_taps(graph, &taps)?;
-        Ok(Observer { network, taps, edges, before, seen: Observations::default(), isa: Isa::from_env()? })
+        Ok(Observer {
+            network,
+            taps,
+            edges,
+            before,
+            seen: Observations::default(),
+            isa: Isa::from_env()?,
+            counting: Mutex::default(),
+        })
     }
 
     /// Observes one batch; returns the network's outputs.
@@ -67,24 +79,51 @@ impl Observer {
     /// # Errors
     /// When the batch does not fit the network.
     pub fn add(&mut self, batch: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
+        let isa = self.isa;
         // What a folded activation reads needs moments only.
-        let (isa, edges) = (self.isa, &self.edges);
-        let with_histogram: Vec<bool> = self.taps.iter().map(|tap| edges.contains(tap)).collect();
+        let counted: Vec<bool> = self.taps.iter().map(|tap| self.edges.contains(tap)).collect();
         let (outputs, chunks) = self.network.observe(batch, |views, rows| {
-            let all: Vec<Statistics> = views
+            let held = self.counting.lock().expect("no holder panics").pop();
+            let mut set =
+                held.unwrap_or_else(|| counted.iter().map(|&counted| counted.then(Tables::new)).collect());
+            let measured: Vec<(Moments, Vec<Moments>)> = views
                 .iter()
-                .zip(&with_histogram)
-                .map(|(view, &histogram)| Measure { isa, histogram }.of(view))
+                .zip(&mut set)
+                .map(|(view, tables)| {
+                    let found = moments(isa, view);
+                    if let Some(tables) = tables {
+                        tables.add(isa, view.data, [found.0.min, found.0.max]);
+                    }
+                    found
+                })
                 .collect();
-            (all, rows.len())
+            self.counting.lock().expect("no holder panics").push(set);
+            (measured, rows.len())
         })?;
+        let mut all = vec![Statistics::default(); self.taps.len()];
+        for (measured, samples) in chunks {
+            for (all, (tensor, channels)) in all.iter_mut().zip(measured) {
+                all.merge(&Statistics { tensor, channels, ..Statistics::default() });
+            }
+            self.seen.samples += samples;
+        }
+        for set in self.counting.get_mut().expect("no holder panics") {
+            for (all, tables) in all.iter_mut().zip(set) {
+                if let Some(tables) = tables {
+                    all.histogram.merge(&tables.take());
+                }
+            }
+        }
         let at = |value: ValueId| self.taps.binary_search(&value).expect("every edge is tapped");
-        for (all, samples) in chunks {
-            self.seen.merge(&Observations {
-                edges: self.edges.iter().map(|&v| all[at(v)].clone()).collect(),
-                before: self.before.iter().map(|v| v.map(|v| all[at(v)].clone())).collect(),
-                samples,
-            });
+        self.seen.edges.resize(self.edges.len(), Statistics::default());
+        self.seen.before.resize(self.before.len(), None);
+        for (seen, &edge) in self.seen.edges.iter_mut().zip(&self.edges) {
+            seen.merge(&all[at(edge)]);
+        }
+        for (seen, before) in self.seen.before.iter_mut().zip(&self.before) {
+            if let Some(before) = before {
+                seen.get_or_insert_default().merge(&all[at(*before)]);
+            }
         }
         Ok(outputs)
     }

@@ -37,7 +37,10 @@ impl Moments {
         let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
         let deviations = values.iter().map(|&x| f64::from(x) - mean);
         let (absolute, square) = deviations.fold((0.0, 0.0), |(a, s), d| (a + d.abs(), s + d * d));
-        self.widen(values.iter().copied().fold(f32::INFINITY, f32::min), values.iter().copied().fold(f32::NEG_INFINITY, f32::max));
+        self.widen(
+            values.iter().copied().fold(f32::INFINITY, f32::min),
+            values.iter().copied().fold(f32::NEG_INFINITY, f32::max),
+        );
         self.add(values.len() as u64, mean, absolute, square);
     }
 
@@ -86,7 +89,9 @@ impl Moments {
 }
 
 /// Bins on each side of zero.
-const SIDE: i32 = 4096;
+pub const SIDE: i32 = 4096;
+/// Exponent of the narrowest bins: 2^-126 is the smallest normal number.
+pub const LEAST_EXPONENT: i32 = -126;
 
 /// Counts in bins of one width, a power of two, with an edge at zero.
 ///
@@ -103,47 +108,39 @@ pub struct Histogram {
 
 impl Default for Histogram {
     fn default() -> Histogram {
-        Histogram { exponent: -126, first: 0, counts: Vec::new() }
+        Histogram { exponent: LEAST_EXPONENT, first: 0, counts: Vec::new() }
     }
 }
 
 impl Histogram {
-    /// An empty histogram whose bins cover `[min, max]` as finely as the format allows.
-    pub fn covering([min, max]: [f32; 2]) -> Histogram {
-        let mut exponent = -126;
-        let reach = min.abs().max(max.abs());
+    /// The finest bin width, as an exponent of two, whose bins reach `[min, max]`.
+    pub fn exponent_for([min, max]: [f32; 2]) -> i32 {
+        // An infinite value lands in the last bin.
+        let reach = min.abs().max(max.abs()).min(f32::MAX);
+        // 2^e · SIDE must exceed the largest magnitude.
         if reach > 0.0 {
-            // 2^e · SIDE must exceed the largest magnitude.
-            exponent = (reach.log2().floor() as i32 + 1 - SIDE.ilog2() as i32).max(-126);
+            (reach.log2().floor() as i32 + 1 - SIDE.ilog2() as i32).max(LEAST_EXPONENT)
+        } else {
+            LEAST_EXPONENT
         }
-        // A power of two: the product is exact.
-        let bin = |x: f32| ((x * 0.5f32.powi(exponent)).floor() as i32).clamp(-SIDE, SIDE - 1);
-        let (first, last) = (bin(min), bin(max));
-        Histogram { exponent, first, counts: vec![0; (last - first + 1).max(1) as usize] }
     }
 
     /// Histogram of finite `values`, whose extremes are `[min, max]`.
     pub fn of(values: &[f32], extremes: [f32; 2]) -> Histogram {
-        if values.is_empty() {
-            return Histogram::default();
-        }
-        let mut histogram = Histogram::covering(extremes);
-        let (scale, last) = (1.0 / histogram.width(), histogram.counts.len() as i32 - 1);
+        let exponent = Histogram::exponent_for(extremes);
+        let scale = 0.5f32.powi(exponent); // a power of two: the product is exact
+        let mut counts = vec![0; 2 * SIDE as usize];
         for &x in values {
-            let bin = ((x * scale).floor() as i32 - histogram.first).clamp(0, last);
-            histogram.counts[bin as usize] += 1;
+            counts[(((x * scale).floor() as i32).clamp(-SIDE, SIDE - 1) + SIDE) as usize] += 1;
         }
-        histogram
+        Histogram::from_bins(exponent, &counts)
     }
 
-    /// Index of the first bin, counted from zero in bins.
-    pub fn first_bin(&self) -> i32 {
-        self.first
-    }
-
-    /// Adds counts of the bins, from the first upwards.
-    pub fn add_counts(&mut self, counts: impl Iterator<Item = u64>) {
-        self.counts.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
+    /// Histogram from the counts of all bins `-SIDE..SIDE` of width 2^exponent.
+    pub fn from_bins(exponent: i32, counts: &[u64]) -> Histogram {
+        let Some(first) = counts.iter().position(|&n| n > 0) else { return Histogram::default() };
+        let last = counts.iter().rposition(|&n| n > 0).unwrap_or(first);
+        Histogram { exponent, first: first as i32 - SIDE, counts: counts[first..=last].to_vec() }
     }
 
     /// Adds what another pass saw.

@@ -26,7 +26,7 @@ use crate::facade::{Outcome, QuantizeJob};
 /// Samples kept for measuring how much each layer hurts alone.
 const DETAIL_SAMPLES: usize = 64;
 /// Without validation data the network is scored on at most this many calibration samples.
-const SELF_SCORED: usize = 512;
+const SELF_SCORED: usize = 256;
 
 pub(crate) fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     load::with_threads(job.threads, || run(job, progress))
@@ -284,7 +284,12 @@ pub(super) fn score(
 }
 
 /// Scores a variant on what calibration kept, where the float network has run already.
-fn self_score(float: &Loaded, variant: &Variant<'_>, kept: &[Kept], stages: &mut Stages<'_>) -> Result<Vec<Score>> {
+fn self_score(
+    float: &Loaded,
+    variant: &Variant<'_>,
+    kept: &[Kept],
+    stages: &mut Stages<'_>,
+) -> Result<Vec<Score>> {
     stages.begin("score", None);
     let mut comparison = Comparison::new(2);
     for batch in kept {
