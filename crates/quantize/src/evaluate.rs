@@ -28,9 +28,9 @@ impl Comparison {
 
     /// Adds a batch: for each network its outputs `[n, classes]`, flat, and the labels if there are any.
     pub fn add(&mut self, outputs: &[&[f32]], classes: usize, labels: Option<&[u32]>) {
-        let Some(first) = outputs.first() else { return };
+        let Some(first) = outputs.first().filter(|_| classes > 0) else { return };
         self.classes = classes;
-        let n = first.len() / classes.max(1);
+        let n = first.len() / classes;
         self.samples += n;
         self.labelled += labels.map_or(0, <[u32]>::len);
         for (tally, output) in self.tallies.iter_mut().zip(outputs) {
@@ -45,9 +45,7 @@ impl Comparison {
                 }
                 if let Some(label) = labels.and_then(|l| l.get(i)).map(|&l| l as usize) {
                     tally.top1 += usize::from(guess == label);
-                    let above =
-                        row.get(label).map_or(usize::MAX, |&own| row.iter().filter(|&&y| y > own).count());
-                    tally.top5 += usize::from(above < 5);
+                    tally.top5 += usize::from(rank(row, label).is_some_and(|rank| rank < 5));
                 }
             }
         }
@@ -71,6 +69,14 @@ impl Comparison {
 /// Signal-to-quantization-noise ratio in dB; `None` where there is no noise or no signal.
 pub fn sqnr_db(signal: f64, noise: f64) -> Option<f64> {
     (noise > 0.0 && signal > 0.0).then(|| 10.0 * (signal / noise).log10())
+}
+
+/// Place of `label` among the values, largest first, of equals the first: a network whose outputs all collapse into one
+/// value has not guessed the label. `None` for NaN.
+fn rank(row: &[f32], label: usize) -> Option<usize> {
+    let &own = row.get(label).filter(|y| !y.is_nan())?;
+    let before = |(i, &y): (usize, &f32)| y > own || (y == own && i < label);
+    Some(row.iter().enumerate().filter(|&place| before(place)).count())
 }
 
 /// Index of the largest value; the first of equals, NaN never.
@@ -99,6 +105,15 @@ mod tests {
         let expected = 10.0 * (5.0f64 / 8.0).log10();
         assert!((scores[1].sqnr_db.unwrap() - expected).abs() < 1e-9);
         assert_eq!(scores[0].top5, None);
+    }
+
+    #[test]
+    fn equal_and_undefined_outputs_are_no_guess_of_the_label() {
+        let mut comparison = Comparison::new(2);
+        comparison.add(&[&[0.0; 8], &[f32::NAN; 8]], 8, Some(&[6]));
+        let top5: Vec<_> = comparison.scores().iter().map(|s| s.top5).collect();
+        assert_eq!(top5, [Some(0.0); 2]);
+        assert_eq!((rank(&[1.0, 3.0, 3.0], 1), rank(&[1.0, 3.0, 3.0], 2)), (Some(0), Some(1)));
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! [`site::find`] → [`observe::Observer`] → [`recipe::Recipe`] (steps over a [`plan::Plan`]) → [`simulate::simulate`]
 //! → [`lower::qdq`].
 
+pub mod bias;
 pub mod describe;
 pub mod evaluate;
 pub mod lower;

@@ -21,6 +21,19 @@ pub enum MethodError {
     /// A site was left without a code at the end of the recipe.
     #[error("no step chose a code for the {0}; add a step such as `minmax` or `mse` for it")]
     NoCode(String),
+    /// Calibration has not seen what the network has.
+    #[error("calibration saw {found} edges on {samples} samples; the network has {expected}")]
+    NothingSeen {
+        /// Edges with statistics.
+        found: usize,
+        /// Edges to quantize.
+        expected: usize,
+        /// Samples seen.
+        samples: usize,
+    },
+    /// An edge took infinite values, or none that is a number.
+    #[error("edge `{0}` takes values that are not finite on the calibration samples")]
+    NotFinite(String),
     /// A step needs what an earlier step did not provide.
     #[error("{step}: {message}")]
     Needs {

@@ -1,5 +1,6 @@
 //! A recipe: how many bits where, and the ordered steps that choose the codes. TOML, built-in or a file.
 
+use crate::bias;
 use crate::method::{Method, MethodError};
 use crate::methods;
 use crate::plan::{Plan, Setting};
@@ -204,7 +205,9 @@ impl Recipe {
             plan.weights.push(Setting { bits: bits.into_iter().collect(), ..Setting::default() });
         }
         for (i, site) in sites.activations.iter().enumerate() {
-            let readers = sites.weights.iter().filter(|w| w.reads == Some(i));
+            // An exception for the reader of a rearranged edge is one for the original.
+            let root = sites.root(i);
+            let readers = sites.weights.iter().filter(|w| w.reads.is_some_and(|r| sites.root(r) == root));
             let exception =
                 readers.filter_map(|w| self.matching(&w.name).filter_map(|o| o.activation_bits).last()).max();
             let rule = if site.feeds_first_or_last { self.activations.first_last_bits } else { None };
@@ -233,8 +236,10 @@ impl Recipe {
     /// Runs the steps.
     ///
     /// # Errors
-    /// When a step cannot do its work, or leaves a site that should be quantized without a code.
+    /// When calibration saw nothing or what is not finite, a step cannot do its work, or a site that should be
+    /// quantized is left without a code.
     pub fn run(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
+        bench.check()?;
         for step in &self.steps {
             plan = step.refine(plan, bench)?;
         }
@@ -249,6 +254,7 @@ impl Recipe {
             return Err(MethodError::NoCode(format!("edge `{}`", bench.sites.activations[i].name)));
         }
         plan.activations = roots;
+        bias::make_room(bench.graph, bench.sites, &mut plan);
         Ok(plan)
     }
 

@@ -19,8 +19,8 @@ pub struct WeightSite {
     pub input: usize,
     /// The constant.
     pub value: ValueId,
-    /// Axis of output channels.
-    pub channel_axis: usize,
+    /// Axis of output channels; `None` for a vector, whose one axis is summed over: it has one scale.
+    pub channel_axis: Option<usize>,
     /// Activation site of the layer's data input.
     pub reads: Option<usize>,
     /// Whether no weight lies before it, or none after it.
@@ -34,6 +34,8 @@ pub struct ActivationSite {
     pub name: String,
     /// The edge.
     pub value: ValueId,
+    /// Number of axes; channels are axis 1 where there are two or more.
+    pub rank: usize,
     /// The value before the ReLU or clip that produces this edge, where the target folds that into the rounding.
     pub before_activation: Option<ValueId>,
     /// Bounds that the activation puts on the edge.
@@ -102,7 +104,11 @@ impl<'a> Finder<'a> {
         let consumers = graph.consumers();
         for (n, node) in graph.nodes.iter().enumerate() {
             let Some(bounds) = bounds_of(graph, node) else { continue };
-            let before = node.input(0).expect("activations have an input");
+            let Some(before) = node.input(0) else { continue };
+            // A target that runs the activation itself on integers needs the edge before it.
+            if target.integer_ops.contains(node.op.name()) {
+                continue;
+            }
             let alone =
                 consumers.get(&before).is_some_and(|c| c.len() == 1) && !graph.outputs.contains(&before);
             if alone {
@@ -154,19 +160,17 @@ impl<'a> Finder<'a> {
                 let (Some(value), Role::Weight { channel_axis }) = (*value, node.op.role(i)) else {
                     continue;
                 };
-                let rank = self.graph.constant(value).map(|t| t.shape().len());
-                if let Some(Ok(channel_axis)) = rank.map(|rank| lowbit_graph::shape::axis(channel_axis, rank))
-                {
-                    weights.push(WeightSite {
-                        name: node.name.clone(),
-                        node: *n,
-                        input: i,
-                        value,
-                        channel_axis,
-                        reads: None,
-                        first_or_last,
-                    });
-                }
+                let Some(rank) = self.graph.constant(value).map(|t| t.shape().len()) else { continue };
+                let channel_axis = lowbit_graph::shape::axis(channel_axis, rank).ok().filter(|_| rank > 1);
+                weights.push(WeightSite {
+                    name: node.name.clone(),
+                    node: *n,
+                    input: i,
+                    value,
+                    channel_axis,
+                    reads: None,
+                    first_or_last,
+                });
             }
             let output = self.end_of(*n);
             let float_output = self.graph.outputs.contains(&output) && !matches!(node.op, Op::Conv(_));
@@ -183,56 +187,61 @@ impl<'a> Finder<'a> {
     }
 
     /// Makes sites of the wanted edges in network order, and followers of what only rearranges them.
-    fn place(&self, sites: &mut Sites, mut wanted: BTreeMap<ValueId, (bool, bool)>) {
-        let through = |node: &Node| self.target.pass_through.contains(node.op.name());
-        // What a rearranged edge feeds, the original feeds.
-        for node in self.graph.nodes.iter().rev().filter(|n| through(n)) {
-            let Some(input) = node.input(0) else { continue };
-            let facts: Vec<(bool, bool)> =
-                node.outputs.iter().filter_map(|o| wanted.get(o).copied()).collect();
-            if let Some(entry) = wanted.get_mut(&input) {
-                for (product, edge) in facts {
-                    entry.0 |= product;
-                    entry.1 |= edge;
-                }
+    fn place(&self, sites: &mut Sites, wanted: BTreeMap<ValueId, (bool, bool)>) {
+        // What a rearranged edge feeds, the original feeds, over any number of rearrangements.
+        let mut feeds = wanted.clone();
+        for node in self.graph.nodes.iter().rev().filter(|n| self.rearranges(n)) {
+            let outputs = node.outputs.iter().filter_map(|o| feeds.get(o).copied());
+            let (product, edge) = outputs.fold((false, false), |a, b| (a.0 | b.0, a.1 | b.1));
+            if let Some(input) = node.input(0) {
+                let facts = feeds.entry(input).or_default();
+                *facts = (facts.0 | product, facts.1 | edge);
             }
         }
         let before: HashMap<ValueId, (ValueId, [f32; 2])> =
             self.folded.iter().map(|(&before, &(_, after, bounds))| (after, (before, bounds))).collect();
-        let mut add =
-            |value: ValueId, follows: Option<usize>, (feeds_product, feeds_first_or_last): (bool, bool)| {
-                let folded = before.get(&value).filter(|_| follows.is_none());
-                sites.activations.push(ActivationSite {
-                    name: self.graph.value(value).name.clone(),
-                    value,
-                    before_activation: folded.map(|f| f.0),
-                    bounds: folded.map_or([f32::NEG_INFINITY, f32::INFINITY], |f| f.1),
-                    feeds_product,
-                    feeds_first_or_last,
-                    follows,
-                });
-                sites.activations.len() - 1
-            };
+        let mut add = |value: ValueId, follows: Option<usize>| {
+            let (feeds_product, feeds_first_or_last) = feeds.get(&value).copied().unwrap_or_default();
+            let folded = before.get(&value).filter(|_| follows.is_none());
+            sites.activations.push(ActivationSite {
+                name: self.graph.value(value).name.clone(),
+                value,
+                rank: self.types[value.0].as_ref().map_or(0, |t| t.shape.len()),
+                before_activation: folded.map(|f| f.0),
+                bounds: folded.map_or([f32::NEG_INFINITY, f32::INFINITY], |f| f.1),
+                feeds_product,
+                feeds_first_or_last,
+                follows,
+            });
+            sites.activations.len() - 1
+        };
         let mut placed: HashMap<ValueId, usize> = HashMap::new();
-        for &input in &self.graph.inputs {
-            if let Some(&facts) = wanted.get(&input) {
-                placed.insert(input, add(input, None, facts));
-            }
+        for &input in self.graph.inputs.iter().filter(|v| wanted.contains_key(v)) {
+            placed.insert(input, add(input, None));
         }
         for node in &self.graph.nodes {
-            let source = node.input(0).and_then(|v| placed.get(&v).copied()).filter(|_| through(node));
-            for &output in &node.outputs {
-                match (wanted.get(&output), source) {
-                    (facts, Some(source)) if !self.graph.outputs.contains(&output) => {
-                        placed.insert(output, add(output, Some(source), facts.copied().unwrap_or_default()));
-                    }
-                    (Some(&facts), _) => {
-                        placed.insert(output, add(output, None, facts));
-                    }
-                    _ => {}
+            let source =
+                node.input(0).and_then(|v| placed.get(&v).copied()).filter(|_| self.rearranges(node));
+            for &output in node.outputs.iter().filter(|o| self.is_float(**o)) {
+                let follows = source.filter(|_| !self.graph.outputs.contains(&output));
+                if follows.is_some() || wanted.contains_key(&output) {
+                    placed.insert(output, add(output, follows));
                 }
             }
         }
+    }
+
+    /// Whether the output of a node holds nothing but values of its input, and zeros.
+    fn rearranges(&self, node: &Node) -> bool {
+        let zero = |v: ValueId| self.graph.constant(v).is_some_and(|t| t.to_f64().iter().all(|&x| x == 0.0));
+        let pads_with_another = matches!(&node.op, Op::Pad(_)) && node.input(2).is_some_and(|v| !zero(v));
+        self.target.pass_through.contains(node.op.name()) && !pads_with_another
+    }
+
+    /// Whether a value is float32 with at least one axis.
+    fn is_float(&self, value: ValueId) -> bool {
+        let ty = self.types[value.0].as_ref();
+        ty.is_some_and(|t| t.dtype == lowbit_tensor::DType::F32 && !t.shape.is_empty())
     }
 
     /// The edge that leaves the fused part beginning at a node.
@@ -246,22 +255,20 @@ impl<'a> Finder<'a> {
     fn integer(&self, node: &Node) -> Result<Vec<ValueId>, Option<String>> {
         let arithmetic =
             !matches!(node.op, Op::FakeQuantize(_) | Op::Relu(_) | Op::Clip(_) | Op::Shape(_) | Op::Cast(_))
-                && !self.target.pass_through.contains(node.op.name());
+                && !self.rearranges(node);
         let no = |reason: String| Err(arithmetic.then_some(reason));
         if !self.target.integer_ops.contains(node.op.name()) {
             return no(format!("target `{}` has no integer form of {}", self.target.name, node.op.name()));
         }
-        let is_float = |v: ValueId| {
-            self.types[v.0]
-                .as_ref()
-                .is_some_and(|t| t.dtype == lowbit_tensor::DType::F32 && !t.shape.is_empty())
-        };
         let mut data = Vec::new();
         for (i, value) in node.inputs.iter().enumerate() {
             let Some(value) = *value else { continue };
             match (node.op.role(i), self.graph.constant(value).is_some()) {
                 (Role::Activation, true) => return no("one operand is a constant".into()),
-                (Role::Weight { .. }, false) | (Role::Activation, false) if is_float(value) => {
+                (Role::Weight { .. }, true) if self.graph.constant(value).is_some_and(|t| t.is_empty()) => {
+                    return no("its weight has no element".into());
+                }
+                (Role::Weight { .. }, false) | (Role::Activation, false) if self.is_float(value) => {
                     data.push(value)
                 }
                 (Role::Activation, false) => return no("its input is not a float tensor".into()),

@@ -2,6 +2,7 @@
 //! makes, what their scales may vary over.
 
 use crate::strict;
+use lowbit_graph::Op;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
@@ -57,10 +58,15 @@ impl Target {
     /// A target from TOML text.
     ///
     /// # Errors
-    /// On unknown or missing keys or values of another kind.
+    /// On unknown or missing keys, values of another kind, or operators that are not known.
     pub fn parse(name: &str, text: &str) -> Result<Target, strict::ConfigError> {
         let mut target: Target = strict::from_toml(name, text)?;
         target.name = name.to_owned();
+        let names = || Op::ALL.iter().map(|(_, name)| *name);
+        let listed = target.integer_ops.iter().chain(&target.pass_through);
+        if let Some(unknown) = listed.into_iter().find(|op| !names().any(|name| name == op.as_str())) {
+            return Err(strict::unknown("operator", unknown, names()));
+        }
         Ok(target)
     }
 }
@@ -74,5 +80,8 @@ mod tests {
         assert_eq!(Target::built_in().count(), BUILT_IN.len());
         let error = Target::named("onnxruntme").unwrap_err().to_string();
         assert!(error.contains("did you mean `onnxruntime`"), "{error}");
+        let text = BUILT_IN[0].1.replace("\"Conv\"", "\"Convv\"");
+        let error = Target::parse("mine", &text).unwrap_err().to_string();
+        assert!(error.contains("did you mean `Conv`"), "{error}");
     }
 }

@@ -1,11 +1,12 @@
 //! What a method may look at while it works.
 
+use crate::method::MethodError;
 use crate::observe::Observations;
 use crate::recipe::Recipe;
 use crate::site::{Sites, WeightSite};
 use crate::target::Target;
 use lowbit_graph::Graph;
-use lowbit_tensor::Tensor;
+use lowbit_tensor::{Moments, Tensor};
 use std::borrow::Cow;
 
 /// The float network, its sites, and what calibration saw.
@@ -24,6 +25,24 @@ pub struct Workbench<'a> {
 }
 
 impl Workbench<'_> {
+    /// Checks that calibration saw every edge, and saw numbers.
+    ///
+    /// # Errors
+    /// When it did not; the message names the edge.
+    pub fn check(&self) -> Result<(), MethodError> {
+        let (expected, found, samples) =
+            (self.sites.activations.len(), self.seen.edges.len(), self.seen.samples);
+        if found != expected || self.seen.before.len() != expected || (expected > 0 && samples == 0) {
+            return Err(MethodError::NothingSeen { found, expected, samples });
+        }
+        // The mean too: extremes ignore NaN.
+        let finite = |m: &Moments| m.min.is_finite() && m.max.is_finite() && m.mean().is_finite();
+        match self.seen.edges.iter().position(|edge| !finite(&edge.tensor)) {
+            Some(i) => Err(MethodError::NotFinite(self.sites.activations[i].name.clone())),
+            None => Ok(()),
+        }
+    }
+
     /// The weight of a site and its values.
     pub fn weight(&self, site: &WeightSite) -> (&Tensor, Cow<'_, [f32]>) {
         let tensor = self.graph.constant(site.value).expect("weight sites are constants");

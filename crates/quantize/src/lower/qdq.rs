@@ -8,12 +8,14 @@
 //! * A bias: int32 with scale exactly input scale × weight scale, else runtimes do not fuse the layer.
 
 use super::{Flavour, planes};
-use crate::plan::Plan;
-use crate::simulate::{rounded_bias, runs_on_integers};
-use crate::site::Sites;
-use lowbit_graph::ops::{Add, Clip, DequantizeLinear, IntQuant, QuantizeLinear, Rounding};
+use crate::bias;
+use crate::plan::{Plan, Setting};
+use crate::simulate::{edge_code, runs_on_integers};
+use crate::site::{ActivationSite, Sites, WeightSite};
+use lowbit_graph::ops::Rounding::HalfEven;
+use lowbit_graph::ops::{Add, Clip, DequantizeLinear, IntQuant, QuantizeLinear};
 use lowbit_graph::{Graph, GraphError, Node, Op, ValueId};
-use lowbit_tensor::number::encode;
+use lowbit_tensor::number::{code_range, encode};
 use lowbit_tensor::{Code, DType, Data, Tensor, Uniform};
 use std::collections::{HashMap, HashSet};
 
@@ -86,13 +88,14 @@ impl Builder {
 /// Only if the result cannot be ordered, which would be a fault of this pass.
 pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Result<Graph, GraphError> {
     let mut b = Builder::new(graph);
+    let mut written = Vec::new();
     for i in 0..sites.weights.len() {
-        weight(&mut b, graph, sites, plan, flavour, i);
+        weight(&mut b, graph, sites, plan, flavour, i, &mut written);
     }
     let outputs = b.graph.outputs.clone();
-    let mut shared: HashMap<usize, [ValueId; 2]> = HashMap::new();
+    let mut shared: HashMap<usize, Vec<Rounding>> = HashMap::new();
     for (i, site) in sites.activations.iter().enumerate() {
-        let Some(Code::Uniform(code)) = &plan.activations[i].code else { continue };
+        let Some(code) = edge_code(sites, plan, i) else { continue };
         // A folded activation goes when the end codes do its work.
         let redundant = |_: &ValueId| {
             let [lo, hi] = code.range(0);
@@ -102,14 +105,15 @@ pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Resul
                 && (low == f32::NEG_INFINITY || at(low) == lo)
                 && (high == f32::INFINITY || at(high) == hi)
         };
-        let source = site.before_activation.filter(redundant).unwrap_or(site.value);
+        let mut value = site.before_activation.filter(redundant).unwrap_or(site.value);
         let root = sites.root(i);
-        let [scale, zero_point] =
-            *shared.entry(root).or_insert_with(|| parameters(&mut b, &site.name, code, flavour));
+        let roundings = shared.entry(root).or_insert_with(|| roundings(&mut b, site, code, flavour)).clone();
         let mark = b.new.len();
-        let decoded = edge(&mut b, &site.name, code, source, scale, zero_point, flavour);
+        for rounding in &roundings {
+            value = rounded(&mut b, &site.name, rounding, value, flavour);
+        }
         let added = b.new.split_off(mark);
-        b.graph.replace_uses(site.value, decoded);
+        b.graph.replace_uses(site.value, value);
         b.new.extend(added);
     }
     keep_output_names(&mut b.graph, &outputs);
@@ -121,8 +125,8 @@ pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Resul
 
 /// Where an output became another value, the two swap names, so that callers find what they knew.
 fn keep_output_names(graph: &mut Graph, before: &[ValueId]) {
-    for (&old, &new) in before.iter().zip(&graph.outputs.clone()) {
-        if old != new {
+    for (i, (&old, &new)) in before.iter().zip(&graph.outputs.clone()).enumerate() {
+        if old != new && !before[..i].contains(&old) {
             let name = std::mem::take(&mut graph.values[old.0].name);
             graph.values[old.0].name = std::mem::replace(&mut graph.values[new.0].name, name);
             let (dtype, shape) = (graph.values[old.0].dtype, graph.values[old.0].shape.clone());
@@ -131,47 +135,66 @@ fn keep_output_names(graph: &mut Graph, before: &[ValueId]) {
     }
 }
 
-/// Scale and zero point of an edge as constants.
-fn parameters(b: &mut Builder, name: &str, code: &Uniform, flavour: Flavour) -> [ValueId; 2] {
-    let shape = if code.axis.is_some() { vec![code.scale.len()] } else { vec![] };
-    let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(shape.clone(), code.scale.clone()));
-    let zero_points: Vec<u8> = code.zero_point.iter().map(|&z| z as u8).collect();
-    let zero = match flavour {
-        Flavour::Qonnx => Tensor::from_f32(shape, code.zero_point.iter().map(|&z| z as f32).collect()),
-        _ => {
-            let zero = Tensor::new(shape, Data::U8(zero_points)).expect("one per scale");
-            if is_nibble(code, flavour) { zero.cast(DType::U4) } else { zero }
-        }
-    };
-    [scale, b.constant(format!("{name}.zero_point"), zero)]
-}
-
-/// Whether an edge is written as UINT4.
-fn is_nibble(code: &Uniform, flavour: Flavour) -> bool {
-    flavour == Flavour::Textbook && code.bits.iter().all(|&b| b == 4)
-}
-
-/// The rounding of one edge; returns the decoded value.
-fn edge(
-    b: &mut Builder,
-    name: &str,
-    code: &Uniform,
-    source: ValueId,
+/// One rounding of an edge, its constants made.
+#[derive(Clone, Copy)]
+struct Rounding {
+    axis: Option<usize>,
+    bits: u8,
     scale: ValueId,
     zero_point: ValueId,
-    flavour: Flavour,
-) -> ValueId {
-    let bits = code.max_bits();
+    /// Whether codes are UINT4.
+    nibble: bool,
+}
+
+/// The roundings that make an edge what its code says: one, or two where channels differ in bits.
+///
+/// No operator clips each channel at its own code. But uint8 saturates at both ends: the first rounding, with the code's
+/// own zero point, ends channels below, the second, with zero points moved up so that each highest code is 255, ends
+/// them above. What lies between is a level already, and stays.
+fn roundings(b: &mut Builder, site: &ActivationSite, code: &Uniform, flavour: Flavour) -> Vec<Rounding> {
+    let name = &site.name;
+    let mut shape = if code.axis.is_some() { vec![code.scale.len()] } else { vec![] };
+    if let (Some(axis), Flavour::Qonnx) = (code.axis, flavour) {
+        // `IntQuant` broadcasts, where `QuantizeLinear` has an axis.
+        shape.resize(site.rank - axis, 1);
+    }
+    let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(shape.clone(), code.scale.clone()));
+    let alike = code.bits.iter().all(|&w| w == code.bits[0]);
+    let nibble = flavour == Flavour::Textbook && alike && code.bits[0] == 4;
+    let mut rounding = |zero_points: Vec<i32>, bits: u8| {
+        let zero = match flavour {
+            Flavour::Qonnx => {
+                Tensor::from_f32(shape.clone(), zero_points.iter().map(|&z| z as f32).collect())
+            }
+            _ => {
+                let codes = Data::U8(zero_points.iter().map(|&z| z as u8).collect());
+                let zero = Tensor::new(shape.clone(), codes).expect("one per scale");
+                if nibble { zero.cast(DType::U4) } else { zero }
+            }
+        };
+        let zero_point = b.constant(format!("{name}.zero_point"), zero);
+        Rounding { axis: code.axis, bits, scale, zero_point, nibble }
+    };
+    if alike && code.bits[0] > 0 {
+        return vec![rounding(code.zero_point.clone(), code.bits[0])];
+    }
+    let raised = code.zero_point.iter().enumerate().map(|(c, &z)| z + 255 - code.range(c)[1]).collect();
+    vec![rounding(code.zero_point.clone(), 8), rounding(raised, 8)]
+}
+
+/// The value of `source` after a rounding.
+fn rounded(b: &mut Builder, name: &str, rounding: &Rounding, source: ValueId, flavour: Flavour) -> ValueId {
+    let &Rounding { axis, bits, scale, zero_point, nibble } = rounding;
     if flavour == Flavour::Qonnx {
         let width = b.scalar(format!("{name}.bits"), f32::from(bits));
-        let op = Op::IntQuant(IntQuant { signed: false, narrow: false, rounding: Rounding::HalfEven });
+        let op = Op::IntQuant(IntQuant { signed: false, narrow: false, rounding: HalfEven });
         return b.node(format!("{name}.quantized"), op, &[source, scale, zero_point, width]);
     }
-    let axis = code.axis.map_or(1, |a| a as i64);
+    let axis = axis.map_or(1, |a| a as i64);
     let quantize = Op::QuantizeLinear(QuantizeLinear { axis, ..QuantizeLinear::default() });
     let mut codes = b.node(format!("{name}.codes"), quantize, &[source, scale, zero_point]);
-    if bits < 8 && !is_nibble(code, flavour) {
-        let [lo, hi] = code.range(0);
+    if bits < 8 && !nibble {
+        let [lo, hi] = code_range(bits, false);
         let limit = |q: i32| Tensor::new(vec![], Data::U8(vec![q as u8])).expect("a scalar");
         let least = b.shared(&format!("lowbit.u8.{lo}"), || limit(lo));
         let most = b.shared(&format!("lowbit.u8.{hi}"), || limit(hi));
@@ -181,32 +204,33 @@ fn edge(
     b.node(format!("{name}.quantized"), dequantize, &[codes, scale, zero_point])
 }
 
-/// Writes weight `i` and its bias.
-fn weight(b: &mut Builder, graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour, i: usize) {
+/// Writes weight `i` and its bias. A weight that another site wrote with the same setting (`written`: which, and its
+/// decoded value) is read from there.
+fn weight(
+    b: &mut Builder,
+    graph: &Graph,
+    sites: &Sites,
+    plan: &Plan,
+    flavour: Flavour,
+    i: usize,
+    written: &mut Vec<(usize, ValueId)>,
+) {
     let (site, setting) = (&sites.weights[i], &plan.weights[i]);
     let node = site.node.0;
-    let name = graph.value(site.value).name.clone();
     if let Some(Code::Uniform(code)) = &setting.code {
-        let tensor = graph.constant(site.value).expect("weight sites are constants");
-        let values = setting.values.clone().unwrap_or_else(|| tensor.to_f32());
-        let mut decoded = if flavour == Flavour::Qonnx {
-            float_weight(b, &name, code, values, tensor.shape())
-        } else {
-            // ONNX Runtime fuses matrix products only if the weight's zero point is written, convolutions anyway.
-            let spell_zero = matches!(graph.nodes[node].op, Op::Gemm(_) | Op::MatMul(_));
-            integer_weight(b, &name, code, &values, tensor.shape(), flavour, spell_zero)
+        let same = |&&(j, _): &&(usize, ValueId)| {
+            let other: &Setting = &plan.weights[j];
+            sites.weights[j].value == site.value
+                && (&other.code, &other.values) == (&setting.code, &setting.values)
         };
-        if let Some(shift) = &code.shift {
-            let mut shape = vec![1; tensor.shape().len()];
-            if let Some(axis) = code.axis {
-                shape[axis] = shift.len();
-            }
-            let shift = b.constant(format!("{name}.shift"), Tensor::from_f32(shape, shift.clone()));
-            decoded = b.node(format!("{name}.shifted"), Op::Add(Add), &[decoded, shift]);
-        }
+        let decoded = match written.iter().find(same) {
+            Some(&(_, decoded)) => decoded,
+            None => decoded_weight(b, graph, site, setting, code, flavour),
+        };
+        written.push((i, decoded));
         b.graph.nodes[node].inputs[site.input] = Some(decoded);
     }
-    let Some(bias) = rounded_bias(graph, sites, plan, i) else { return };
+    let Some(bias) = bias::rounded(graph, sites, plan, i) else { return };
     let name = format!("{}.bias", site.name);
     let id =
         match bias.codes.filter(|_| flavour != Flavour::Qonnx && runs_on_integers(sites, plan, site.node)) {
@@ -218,10 +242,38 @@ fn weight(b: &mut Builder, graph: &Graph, sites: &Sites, plan: &Plan, flavour: F
                 let op = Op::DequantizeLinear(DequantizeLinear { axis: 0, ..DequantizeLinear::default() });
                 b.node(format!("{name}.quantized"), op, &[codes, scale])
             }
-            None => b.constant(format!("{name}.value"), Tensor::from_f32([bias.values.len()], bias.values)),
+            None => b.constant(format!("{name}.value"), Tensor::from_f32(bias.shape, bias.values)),
         };
     b.graph.nodes[node].inputs.resize(3, None);
     b.graph.nodes[node].inputs[2] = Some(id);
+}
+
+/// The weight of a site through its code.
+fn decoded_weight(
+    b: &mut Builder,
+    graph: &Graph,
+    site: &WeightSite,
+    setting: &Setting,
+    code: &Uniform,
+    flavour: Flavour,
+) -> ValueId {
+    let name = graph.value(site.value).name.clone();
+    let tensor = graph.constant(site.value).expect("weight sites are constants");
+    let values = setting.values.clone().unwrap_or_else(|| tensor.to_f32());
+    let decoded = if flavour == Flavour::Qonnx {
+        float_weight(b, &name, code, values, tensor.shape())
+    } else {
+        // ONNX Runtime fuses matrix products only if the weight's zero point is written, convolutions anyway.
+        let spell_zero = matches!(graph.nodes[site.node.0].op, Op::Gemm(_) | Op::MatMul(_));
+        integer_weight(b, &name, code, &values, tensor.shape(), flavour, spell_zero)
+    };
+    let Some(shift) = &code.shift else { return decoded };
+    let mut shape = vec![1; tensor.shape().len()];
+    if let Some(axis) = code.axis {
+        shape[axis] = shift.len();
+    }
+    let shift = b.constant(format!("{name}.shift"), Tensor::from_f32(shape, shift.clone()));
+    b.node(format!("{name}.shifted"), Op::Add(Add), &[decoded, shift])
 }
 
 fn integer_weight(
@@ -297,6 +349,6 @@ fn float_weight(
     let zero =
         b.constant(format!("{name}.zero_point"), per(code.zero_point.iter().map(|&z| z as f32).collect()));
     let width = b.scalar(format!("{name}.bits"), f32::from(code.max_bits()));
-    let op = Op::IntQuant(IntQuant { signed: code.signed, narrow: false, rounding: Rounding::HalfEven });
+    let op = Op::IntQuant(IntQuant { signed: code.signed, narrow: false, rounding: HalfEven });
     b.node(format!("{name}.quantized"), op, &[value, scale, zero, width])
 }

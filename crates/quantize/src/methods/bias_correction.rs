@@ -15,6 +15,7 @@ use crate::plan::Plan;
 use crate::site::WeightSite;
 use crate::workbench::{Workbench, channel};
 use lowbit_graph::Op;
+use lowbit_tensor::number::decode;
 use lowbit_tensor::{Code, Moments, Uniform};
 use serde::Deserialize;
 
@@ -71,7 +72,9 @@ impl Method for BiasCorrection {
                 return Err(MethodError::Needs { step: ENTRY.id, message });
             };
             let (tensor, float) = bench.weight(site);
-            let (shape, axis) = (tensor.shape(), site.channel_axis);
+            // A vector is one channel: its first axis is summed over, so nothing of it is an output channel.
+            let Some(axis) = site.channel_axis else { continue };
+            let shape = tensor.shape();
             let values = setting.values.as_deref().unwrap_or(&float);
             let (mut code, mut values) = (code.clone(), std::borrow::Cow::Borrowed(values));
             if self.variance {
@@ -128,12 +131,14 @@ fn expected_shift(
         }
         Op::Gemm(_) => {
             let (rows, columns) = (shape[0], shape[1]);
-            let (outputs, features) = if site.channel_axis == 0 { (rows, columns) } else { (columns, rows) };
+            let (outputs, features) =
+                if site.channel_axis == Some(0) { (rows, columns) } else { (columns, rows) };
             if inputs.len() != features {
                 return None;
             }
-            let at =
-                |c: usize, k: usize| if site.channel_axis == 0 { c * columns + k } else { k * columns + c };
+            let at = |c: usize, k: usize| {
+                if site.channel_axis == Some(0) { c * columns + k } else { k * columns + c }
+            };
             Some((0..outputs).map(|c| (0..features).map(|k| error[at(c, k)] * mean(k)).sum()).collect())
         }
         _ => None,
@@ -192,7 +197,12 @@ pub fn restore_spread(code: &Uniform, values: &[f32], shape: &[usize], axis: usi
         *scale *= if f.1 > 0.0 { (w.1 / (f.1 + 1e-8)) as f32 } else { 1.0 };
     }
     let run: usize = shape[axis + 1..].iter().product::<usize>().max(1);
-    let replaced = codes.iter().enumerate().map(|(i, &q)| code.decode(q, i / run % shape[axis])).collect();
+    // Without the shift, which plays no part in choosing codes.
+    let level = |(i, &q): (usize, &i32)| {
+        let c = i / run % shape[axis];
+        decode(q, code.scale[c], code.zero_point[c])
+    };
+    let replaced = codes.iter().enumerate().map(level).collect();
     (code, replaced)
 }
 
@@ -273,7 +283,7 @@ mod tests {
             node: lowbit_graph::NodeId(0),
             input: 1,
             value: lowbit_graph::ValueId(0),
-            channel_axis: 0,
+            channel_axis: Some(0),
             reads: None,
             first_or_last: false,
         };

@@ -20,7 +20,7 @@ pub(super) const ENTRY: Entry = Entry::new::<BitAllocation>(
     "bits per channel from its spread, under an average budget",
     &[
         ("on", "weights (default) | activations | both; activations need per = \"channel\""),
-        ("average", "average bits (default: the bits asked for)"),
+        ("average", "average bits, min_bits to max_bits (default: the bits asked for)"),
         ("min_bits", "fewest bits of a channel, 0 to 8 (default 2)"),
         ("max_bits", "most bits of a channel, 1 to 8 (default 8)"),
     ],
@@ -52,10 +52,14 @@ const WIDEST: u8 = 4;
 impl Method for BitAllocation {
     fn refine(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
         let needs = |message: String| Err(MethodError::Needs { step: ENTRY.id, message });
-        if self.max_bits > 8 || self.min_bits > self.max_bits {
+        let [least, most] = [self.min_bits, self.max_bits];
+        if !(1..=8).contains(&most) || least > most {
+            return needs(format!("min_bits {least} and max_bits {most}; accepted: 0 to 8, in order"));
+        }
+        let limits = f64::from(least)..=f64::from(most);
+        if let Some(average) = self.average.filter(|a| !limits.contains(a)) {
             return needs(format!(
-                "min_bits {} and max_bits {}; accepted: 0 to 8, in order",
-                self.min_bits, self.max_bits
+                "average {average}; accepted: {least} to {most}, as min_bits and max_bits say"
             ));
         }
         if self.on.weights() {
@@ -63,10 +67,10 @@ impl Method for BitAllocation {
                 return needs("bits per channel need weights.per = \"channel\"".into());
             }
             for (site, setting) in bench.sites.weights.iter().zip(&mut plan.weights) {
+                let Some(axis) = site.channel_axis else { continue };
                 let (tensor, values) = bench.weight(site);
-                let stds = (0..tensor.shape()[site.channel_axis])
-                    .map(|c| std(channel(&values, tensor.shape(), site.channel_axis, c)));
-                self.set(setting, stds.collect());
+                let (shape, values) = (tensor.shape(), &values);
+                self.set(setting, (0..shape[axis]).map(|c| std(channel(values, shape, axis, c))).collect());
             }
         }
         if self.on.activations() {
@@ -74,6 +78,10 @@ impl Method for BitAllocation {
                 return needs("bits per channel need activations.per = \"channel\"".into());
             }
             for (i, setting) in plan.activations.iter_mut().enumerate() {
+                // A vector has no channels; what follows an edge has its bits.
+                if bench.sites.activations[i].rank < 2 || bench.sites.activations[i].follows.is_some() {
+                    continue;
+                }
                 let edge = bench.seen.before[i].as_ref().unwrap_or(&bench.seen.edges[i]);
                 self.set(setting, edge.channels.iter().map(|m| m.std()).collect());
             }
@@ -90,6 +98,8 @@ impl BitAllocation {
         }
         let goal = self.average.unwrap_or(f64::from(nominal));
         setting.bits = allocate(&stds, goal, [self.min_bits, self.max_bits]);
+        // A code chosen before has other widths.
+        setting.code = None;
         setting.set_by.push(ENTRY.id.to_owned());
     }
 }

@@ -61,7 +61,7 @@ pub(super) fn fit_weights(
                 return None;
             }
             let (tensor, values) = bench.weight(site);
-            let axis = (options.per == Granularity::Channel).then_some(site.channel_axis);
+            let axis = site.channel_axis.filter(|_| options.per == Granularity::Channel);
             let channels = axis.map_or(1, |a| tensor.shape()[a]);
             let mut code = Uniform {
                 axis,
@@ -98,7 +98,8 @@ pub(super) fn fit_weights(
     }
 }
 
-/// One population of an edge as a method sees it.
+/// One population of an edge as a method sees it. Histograms are kept of whole edges only: per channel, what reads them
+/// sees all channels as one.
 pub(super) struct Edge<'a> {
     /// The site.
     pub(super) site: &'a ActivationSite,
@@ -147,7 +148,7 @@ pub(super) fn fit_activations(
                 let code = Uniform::covering(ends[0], ends[1], bits);
                 (code.scale[0], code.zero_point[0])
             };
-            if options.per == Granularity::Tensor {
+            if options.per == Granularity::Tensor || site.rank < 2 {
                 let bits = setting.bits_of(0);
                 let edge =
                     Edge { site, moments: &whole.tensor, before: before.map(|b| &b.tensor), whole, bits };
