@@ -1,5 +1,6 @@
 //! The one trait of methods, and the entry by which a method is found.
 
+use crate::observe::Needs;
 use crate::plan::Plan;
 use crate::strict::{self, ConfigError};
 use crate::workbench::Workbench;
@@ -13,6 +14,11 @@ pub trait Method: Debug + Send + Sync {
     /// # Errors
     /// When the step lacks what it needs.
     fn refine(&self, plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError>;
+
+    /// What calibration must measure for this step, beyond extremes and means.
+    fn needs(&self) -> Needs {
+        Needs::default()
+    }
 }
 
 /// Why a step could not do its work.

@@ -15,7 +15,7 @@ use std::sync::Mutex;
 pub struct Observations {
     /// Statistics of each edge.
     pub edges: Vec<Statistics>,
-    /// Moments before the folded activation, where there is one; no histogram.
+    /// Moments before the folded activation, where there is one and a step needs it; no histogram.
     pub before: Vec<Option<Statistics>>,
     /// Samples seen.
     pub samples: usize,
@@ -38,6 +38,34 @@ impl Observations {
     }
 }
 
+/// What is measured of each edge beyond its extremes and means (which every run needs): all costs time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Needs {
+    /// Deviations from the mean, absolute and square.
+    pub spread: bool,
+    /// The same things of what a folded activation reads; keeps layers and their activations from running as one.
+    pub before: bool,
+    /// Histograms of the edges.
+    pub histogram: bool,
+}
+
+impl Needs {
+    /// Everything there is.
+    pub const ALL: Needs = Needs { spread: true, before: true, histogram: true };
+}
+
+impl std::ops::BitOr for Needs {
+    type Output = Needs;
+
+    fn bitor(self, other: Needs) -> Needs {
+        Needs {
+            spread: self.spread | other.spread,
+            before: self.before | other.before,
+            histogram: self.histogram | other.histogram,
+        }
+    }
+}
+
 /// Runs the float network over batches and collects [`Observations`].
 pub struct Observer {
     network: Network,
@@ -46,6 +74,7 @@ pub struct Observer {
     before: Vec<Option<ValueId>>,
     seen: Observations,
     isa: Isa,
+    needs: Needs,
     /// Histograms being counted, one set per thread, one entry per tap. Counting is exact in any order, so sets may
     /// go from thread to thread; sums of moments are not, and come back chunk by chunk.
     counting: Mutex<Vec<Vec<Option<Tables>>>>,
@@ -56,9 +85,10 @@ impl Observer {
     ///
     /// # Errors
     /// When the graph cannot be compiled.
-    pub fn new(graph: &Graph, sites: &Sites) -> Result<Observer, EngineError> {
+    pub fn new(graph: &Graph, sites: &Sites, needs: Needs) -> Result<Observer, EngineError> {
         let edges: Vec<ValueId> = sites.activations.iter().map(|s| s.value).collect();
-        let before: Vec<Option<ValueId>> = sites.activations.iter().map(|s| s.before_activation).collect();
+        let before: Vec<Option<ValueId>> =
+            sites.activations.iter().map(|s| s.before_activation.filter(|_| needs.before)).collect();
         let mut taps: Vec<ValueId> = edges.iter().copied().chain(before.iter().flatten().copied()).collect();
         taps.sort_unstable();
         taps.dedup();
@@ -70,6 +100,7 @@ impl Observer {
             before,
             seen: Observations::default(),
             isa: Isa::from_env()?,
+            needs,
             counting: Mutex::default(),
         })
     }
@@ -81,7 +112,9 @@ impl Observer {
     pub fn add(&mut self, batch: &[Tensor]) -> Result<Vec<Tensor>, EngineError> {
         let isa = self.isa;
         // What a folded activation reads needs moments only.
-        let counted: Vec<bool> = self.taps.iter().map(|tap| self.edges.contains(tap)).collect();
+        let needs = self.needs;
+        let counted: Vec<bool> =
+            self.taps.iter().map(|tap| needs.histogram && self.edges.contains(tap)).collect();
         let (outputs, chunks) = self.network.observe(batch, |views, rows| {
             let held = self.counting.lock().expect("no holder panics").pop();
             let mut set =
@@ -90,7 +123,7 @@ impl Observer {
                 .iter()
                 .zip(&mut set)
                 .map(|(view, tables)| {
-                    let found = moments(isa, view);
+                    let found = moments(isa, view, needs.spread);
                     if let Some(tables) = tables {
                         tables.add(isa, view.data, [found.0.min, found.0.max]);
                     }

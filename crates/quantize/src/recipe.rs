@@ -3,6 +3,7 @@
 use crate::bias;
 use crate::method::{Method, MethodError};
 use crate::methods;
+use crate::observe::Needs;
 use crate::plan::{Plan, Setting};
 use crate::site::Sites;
 use crate::strict::{self, ConfigError};
@@ -231,6 +232,11 @@ impl Recipe {
             });
         }
         Ok(plan)
+    }
+
+    /// What calibration must measure for the steps.
+    pub fn needs(&self) -> Needs {
+        self.steps.iter().fold(Needs::default(), |needs, step| needs | step.needs())
     }
 
     /// Runs the steps.

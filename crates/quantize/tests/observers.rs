@@ -65,8 +65,12 @@ fn observing_gives_the_outputs_of_the_network() {
     let target = Target::named("onnxruntime").unwrap();
     for case in Case::stored() {
         let batch = case.batch(4, 5);
-        let mut observer =
-            lowbit_quantize::observe::Observer::new(&case.graph, &case.sites(&target)).unwrap();
+        let mut observer = lowbit_quantize::observe::Observer::new(
+            &case.graph,
+            &case.sites(&target),
+            lowbit_quantize::observe::Needs::ALL,
+        )
+        .unwrap();
         let seen = observer.add(&batch).unwrap();
         // To rounding: an observed edge inside a fused group is computed apart.
         for (seen, plain) in seen.iter().zip(&run(&case.graph, &batch)) {

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result};
 use lowbit_quantize::describe::layers;
 use lowbit_quantize::lower::Flavour;
+use lowbit_quantize::observe::Needs;
 use lowbit_quantize::recipe::Recipe;
 use lowbit_quantize::report::{self, Report};
 use lowbit_quantize::site;
@@ -38,7 +39,7 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
     let train = load::samples(&path("digits-train.npz"), &network, &wanted, true)?;
     let test = load::samples(&path("digits-test.npz"), &network, &Wanted { limit: None, ..wanted }, true)?;
     let preprocess_toml = toml::to_string(&train.options.preprocess)?;
-    let (seen, kept) = observe(&network, &sites, &train, &mut stages)?;
+    let (seen, kept) = observe(&network, &sites, Needs::ALL, &train, &mut stages)?;
     let check = &kept.first().context("no samples")?.input;
     let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen };
     stages.begin("quantize", Some(RECIPES.len() as u64));

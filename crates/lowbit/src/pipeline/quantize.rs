@@ -8,7 +8,7 @@ use lowbit_onnx::WriteOptions;
 use lowbit_quantize::describe::{alone, layers, layers_with_sites};
 use lowbit_quantize::evaluate::Comparison;
 use lowbit_quantize::lower::{Flavour, qdq::qdq};
-use lowbit_quantize::observe::{Observations, Observer};
+use lowbit_quantize::observe::{Needs, Observations, Observer};
 use lowbit_quantize::plan::{Plan, Setting};
 use lowbit_quantize::recipe::Recipe;
 use lowbit_quantize::report::{self, Report, Score};
@@ -149,7 +149,9 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
         }
     };
     let preprocess_toml = toml::to_string(&samples.options.preprocess)?;
-    let (seen, kept) = observe(&network, &sites, &samples, &mut stages)?;
+    // A report draws histograms, whatever the recipe reads.
+    let needs = recipe.needs() | Needs { histogram: job.detail, ..Needs::default() };
+    let (seen, kept) = observe(&network, &sites, needs, &samples, &mut stages)?;
     let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen };
     stages.begin("plan", None);
     let plan = calibrated.plan(&recipe)?;
@@ -222,12 +224,13 @@ pub(super) fn labelled(mut batch: lowbit_data::Batch) -> Result<Labelled> {
 pub(super) fn observe(
     network: &Loaded,
     sites: &Sites,
+    needs: Needs,
     samples: &Samples,
     stages: &mut Stages<'_>,
 ) -> Result<(Observations, Vec<Kept>)> {
     let batches = samples.batches()?;
     stages.begin("calibrate", Some(batches.samples() as u64));
-    let mut observer = Observer::new(&network.graph, sites)?;
+    let mut observer = Observer::new(&network.graph, sites, needs)?;
     let (mut kept, mut held): (Vec<Kept>, usize) = (Vec::new(), 0);
     for batch in batches {
         let (input, labels) = labelled(batch?)?;

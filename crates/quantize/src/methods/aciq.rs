@@ -15,6 +15,7 @@
 
 use super::range::{Edge, fit_activations};
 use crate::method::{Entry, Method, MethodError};
+use crate::observe::Needs;
 use crate::plan::Plan;
 use crate::workbench::Workbench;
 use lowbit_tensor::Uniform;
@@ -77,6 +78,10 @@ impl Method for Aciq {
             })
         });
         Ok(plan)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { spread: true, before: true, histogram: true }
     }
 }
 

@@ -10,6 +10,7 @@
 
 use super::range::On;
 use crate::method::{Entry, Method, MethodError};
+use crate::observe::Needs;
 use crate::plan::{Plan, Setting};
 use crate::recipe::Granularity;
 use crate::workbench::{Workbench, channel};
@@ -87,6 +88,14 @@ impl Method for BitAllocation {
             }
         }
         Ok(plan)
+    }
+
+    fn needs(&self) -> Needs {
+        if self.on.activations() {
+            Needs { spread: true, before: true, histogram: false }
+        } else {
+            Needs::default()
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use super::range::fit_activations;
 use crate::method::{Entry, Method, MethodError};
+use crate::observe::Needs;
 use crate::plan::Plan;
 use crate::workbench::Workbench;
 use serde::Deserialize;
@@ -38,6 +39,10 @@ impl Method for Kl {
             Some([lo.max(-clip), hi.min(clip)])
         });
         Ok(plan)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { histogram: true, ..Needs::default() }
     }
 }
 

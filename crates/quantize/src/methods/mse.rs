@@ -6,6 +6,7 @@
 use super::minmax::extremes;
 use super::range::{On, fit_activations, fit_weights, symmetric_scale};
 use crate::method::{Entry, Method, MethodError};
+use crate::observe::Needs;
 use crate::plan::Plan;
 use crate::workbench::Workbench;
 use lowbit_tensor::number::{code_range, decode, encode};
@@ -51,6 +52,10 @@ impl Method for Mse {
             });
         }
         Ok(plan)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { histogram: self.on.activations(), ..Needs::default() }
     }
 }
 

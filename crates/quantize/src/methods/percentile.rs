@@ -2,6 +2,7 @@
 
 use super::range::{On, fit_activations, fit_weights};
 use crate::method::{Entry, Method, MethodError};
+use crate::observe::Needs;
 use crate::plan::Plan;
 use crate::workbench::Workbench;
 use serde::Deserialize;
@@ -56,5 +57,9 @@ impl Method for Percentile {
             });
         }
         Ok(plan)
+    }
+
+    fn needs(&self) -> Needs {
+        Needs { histogram: self.on.activations(), ..Needs::default() }
     }
 }

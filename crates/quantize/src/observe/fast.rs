@@ -8,8 +8,9 @@ use lowbit_tensor::{Histogram, Moments};
 /// Rows whose f32 sums are added up in f64: short enough to keep seven digits.
 const ROWS: usize = 64;
 
-/// Moments of a view, whose first axis counts images: of the whole tensor, and of each channel.
-pub(super) fn moments(isa: Isa, view: &View<'_>) -> (Moments, Vec<Moments>) {
+/// Moments of a view, whose first axis counts images: of the whole tensor, and of each channel. Without `spread`
+/// deviations are left at zero.
+pub(super) fn moments(isa: Isa, view: &View<'_>, spread: bool) -> (Moments, Vec<Moments>) {
     let (channels, inner) = view.channel_of();
     let images = view.shape.first().copied().unwrap_or(1);
     let (mut tensor, mut each) = (Moments::default(), vec![Moments::default(); channels]);
@@ -21,7 +22,7 @@ pub(super) fn moments(isa: Isa, view: &View<'_>) -> (Moments, Vec<Moments>) {
         if view.layout == Layout::RowMajor && inner > 1 {
             sums.measure_planes(image, inner);
         } else {
-            sums.measure(isa, image);
+            sums.measure(isa, image, spread);
         }
         sums.add_to(&mut tensor, &mut each, image.len() / channels);
     }
@@ -102,7 +103,7 @@ impl Sums {
         }
     }
 
-    fn measure(&mut self, isa: Isa, image: &[f32]) {
+    fn measure(&mut self, isa: Isa, image: &[f32], spread: bool) {
         let channels = self.min.len();
         self.min.fill(f32::INFINITY);
         self.max.fill(f32::NEG_INFINITY);
@@ -118,6 +119,9 @@ impl Sums {
         self.mean.iter_mut().for_each(|m| *m /= rows);
         self.centre = self.mean.iter().sum::<f64>() / channels as f64;
         self.around = 0.0;
+        if !spread {
+            return;
+        }
         let means: Vec<f32> = self.mean.iter().map(|&m| m as f32).collect();
         for rows in image.chunks(ROWS * channels) {
             self.block.iter_mut().for_each(|b| b.fill(0.0));
@@ -180,7 +184,7 @@ mod tests {
                 let view = View { shape: &shape, layout, data: &data };
                 let plain = Statistics::of(&data, 2, (channels, inner));
                 for isa in Isa::supported() {
-                    let (tensor, each) = moments(isa, &view);
+                    let (tensor, each) = moments(isa, &view, true);
                     let mut tables = Tables::new();
                     // A coarse start, as when an earlier chunk held larger values and then smaller ones came.
                     tables.add(isa, &data[..data.len() / 2], [0.0, 0.01]);

@@ -85,7 +85,7 @@ impl Case {
     }
 
     pub(crate) fn observe(&self, sites: &Sites, batches: &[Vec<Tensor>]) -> Observations {
-        let mut observer = Observer::new(&self.graph, sites).unwrap();
+        let mut observer = Observer::new(&self.graph, sites, lowbit_quantize::observe::Needs::ALL).unwrap();
         batches.iter().for_each(|batch| drop(observer.add(batch).unwrap()));
         observer.finish()
     }
