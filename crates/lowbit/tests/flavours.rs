@@ -1,41 +1,60 @@
-//! Every built-in recipe can be written in every flavour. `quantize` itself reads back what it wrote and compares it
-//! with what was simulated, so that an answer here means they agree.
+//! Every built-in recipe can be written in every flavour, and the same bytes come of it for any number of threads.
+//!
+//! `quantize` itself reads back what it wrote and compares it with what was simulated, so that an answer here means that
+//! they agree.
 
 use std::path::Path;
 
 use lowbit::Silent;
 use lowbit::facade::{DEFAULT_TARGET, QuantizeJob, quantize};
 use lowbit_quantize::lower::Flavour;
+use lowbit_quantize::recipe::Granularity;
 use lowbit_quantize::{Recipe, Target};
+
+/// The embedded network, quantized.
+fn quantized(recipe: &str, flavour: &str, threads: usize) -> Vec<u8> {
+    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
+    let job = QuantizeJob {
+        model: assets.join("digits.onnx"),
+        data: assets.join("digits-train.npz"),
+        validation: None,
+        recipe: recipe.to_owned(),
+        target: DEFAULT_TARGET.to_owned(),
+        flavour: Some(flavour.to_owned()),
+        seed: None,
+        limit: Some(200),
+        threads: Some(threads),
+        preprocess: Some("digits".to_owned()),
+        detail: false,
+        dry_run: false,
+    };
+    quantize(&job, &Silent).unwrap_or_else(|error| panic!("{recipe}, {flavour}: {error:#}")).bytes
+}
+
+/// Built-in recipes that the default target allows.
+fn recipes() -> impl Iterator<Item = &'static str> {
+    let target = Target::named(DEFAULT_TARGET).unwrap();
+    let allowed = move |name: &&str| {
+        let recipe = Recipe::named(name).unwrap();
+        recipe.activations.per == Granularity::Tensor || target.per_channel_activations
+    };
+    Recipe::built_in().iter().map(|(name, _)| *name).filter(allowed)
+}
 
 #[test]
 fn every_recipe_is_written_in_every_flavour() {
-    let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
-    let target = Target::named(DEFAULT_TARGET).unwrap();
-    for (recipe, _) in Recipe::built_in() {
-        // What this target does not allow is for another one.
-        let per_channel =
-            Recipe::named(recipe).unwrap().activations.per == lowbit_quantize::recipe::Granularity::Channel;
-        if per_channel && !target.per_channel_activations {
-            continue;
-        }
+    assert!(recipes().count() >= 4);
+    for recipe in recipes() {
         for (flavour, _) in Flavour::ALL {
-            let job = QuantizeJob {
-                model: assets.join("digits.onnx"),
-                data: assets.join("digits-train.npz"),
-                validation: None,
-                recipe: (*recipe).to_owned(),
-                target: target.name.clone(),
-                flavour: Some((*flavour).to_owned()),
-                seed: None,
-                limit: Some(64),
-                threads: Some(1),
-                preprocess: Some("digits".to_owned()),
-                detail: false,
-                dry_run: false,
-            };
-            let outcome = quantize(&job, &Silent).unwrap_or_else(|e| panic!("{recipe}, {flavour}: {e:#}"));
-            assert!(!outcome.bytes.is_empty());
+            assert!(!quantized(recipe, flavour, 1).is_empty());
         }
+    }
+}
+
+#[test]
+fn the_number_of_threads_changes_no_byte() {
+    for recipe in recipes() {
+        let one = quantized(recipe, "packed", 1);
+        assert!([2, 3].into_iter().all(|threads| quantized(recipe, "packed", threads) == one), "{recipe}");
     }
 }
