@@ -17,8 +17,13 @@ use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Bytes that the buffers of a chunk should fit: most of a second-level cache.
-const CHUNK_BYTES: usize = 768 << 10;
+/// Bytes that the values of a chunk may take. Measured (1 MiB of second-level cache): an image that fills a good part of
+/// it is best run alone, smaller ones together.
+const CHUNK_BYTES: usize = 256 << 10;
+/// The same where weights do not stay in the cache: then several images share each reading of them.
+const CHUNK_BYTES_LARGE: usize = 16 << 20;
+/// Bytes of weights that do not stay in the cache.
+const LARGE_WEIGHTS: usize = 4 << 20;
 /// Beyond this many images a chunk gains nothing.
 const CHUNK_IMAGES: usize = 16;
 /// Programs kept: each holds its own packed weights. Only batches that cannot be cut need one per size.
@@ -178,7 +183,7 @@ impl Network {
         let (program, cut) = if grows.is_some() {
             // One image tells the memory that each needs.
             let one = at(1, grows)?;
-            let chunk = (CHUNK_BYTES / one.bytes().max(1)).clamp(1, CHUNK_IMAGES);
+            let chunk = chunk(one.value_bytes(), constant_bytes(&self.graph));
             (if chunk == 1 { one } else { at(chunk, grows)? }, Cut::Anywhere)
         } else {
             let fixed = if symbol.is_none() { fixed_rows(&bound(images)?.0) } else { None };
@@ -254,6 +259,25 @@ impl Compiled {
     }
 }
 
+/// Images of a chunk, from the bytes that one image's values take and those of the weights.
+fn chunk(image_bytes: usize, weight_bytes: usize) -> usize {
+    let budget = match weight_bytes > LARGE_WEIGHTS {
+        true => weight_bytes.min(CHUNK_BYTES_LARGE),
+        false => CHUNK_BYTES,
+    };
+    (budget / image_bytes.max(1)).clamp(1, CHUNK_IMAGES)
+}
+
+/// Bytes of all constants that nodes read.
+fn constant_bytes(graph: &Graph) -> usize {
+    let mut read: Vec<ValueId> =
+        graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten().copied()).collect();
+    read.sort_unstable();
+    read.dedup();
+    let constants = read.into_iter().filter_map(|id| graph.constant(id));
+    constants.map(|t| t.len() * t.dtype().bits().div_ceil(8)).sum()
+}
+
 /// `[N, 3, 32, 32]`.
 fn describe(dims: &[Dim]) -> String {
     let text = |d: &Dim| match d {
@@ -319,4 +343,18 @@ fn concatenate(parts: Vec<Vec<Tensor>>) -> Result<Vec<Tensor>, EngineError> {
         Ok(Tensor::new(shape, data)?)
     });
     joined.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_fill_the_cache_and_share_large_weights() {
+        assert_eq!(chunk(8 << 10, 40 << 10), 16);
+        assert_eq!(chunk(100 << 10, 1 << 20), 2);
+        assert_eq!(chunk(500 << 10, 1 << 20), 1);
+        assert_eq!(chunk(1 << 20, 100 << 20), 16);
+        assert_eq!(chunk(10 << 20, 100 << 20), 1);
+    }
 }

@@ -117,6 +117,11 @@ impl Program {
         values.saturating_mul(size_of::<f32>())
     }
 
+    /// Bytes of the buffers that hold values: what grows with the batch.
+    pub(crate) fn value_bytes(&self) -> usize {
+        self.bytes().saturating_sub(self.scratch.saturating_mul(size_of::<f32>()))
+    }
+
     /// Names of the nodes that run by their plain twins.
     pub(crate) fn plain(&self) -> impl Iterator<Item = &str> {
         self.steps
