@@ -133,7 +133,8 @@ pub(super) fn samples(path: &Path, network: &Loaded, wanted: &Wanted<'_>, labell
     }
     let (preprocess, assumed) = match wanted.preprocess {
         Some(name) => (Preprocess::load(name)?, None),
-        None => match network.graph.metadata.get("lowbit.preprocess") {
+        // Arrays of floats hold preprocessed values; what the network records is for pictures.
+        None => match network.graph.metadata.get("lowbit.preprocess").filter(|_| dataset.holds_images()) {
             Some(text) => (Preprocess::from_toml(text).context("preprocessing stored in the network")?, None),
             None => assumed_preprocess(&dataset, &expected)?,
         },
