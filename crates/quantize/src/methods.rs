@@ -37,9 +37,10 @@ pub fn parse(place: &str, mut table: toml::Table) -> Result<Box<dyn Method>, Con
             });
         }
     };
-    let entry = ALL
-        .iter()
-        .find(|e| e.id == id)
-        .ok_or_else(|| strict::unknown("method", &id, ALL.iter().map(|e| e.id)))?;
+    let unknown = || ConfigError::Invalid {
+        place: place.to_owned(),
+        message: strict::unknown("method", &id, ALL.iter().map(|e| e.id)).to_string(),
+    };
+    let entry = ALL.iter().find(|e| e.id == id).ok_or_else(unknown)?;
     entry.parse(place, table)
 }

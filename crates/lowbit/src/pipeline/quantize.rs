@@ -36,7 +36,7 @@ pub(crate) fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Out
 pub(super) fn recipe(name: &str) -> Result<Recipe> {
     match text_of(name)? {
         None => Ok(Recipe::named(name)?),
-        Some((stem, text)) => Ok(Recipe::parse(&stem, &text)?),
+        Some((stem, text)) => Recipe::parse(&stem, &text).with_context(|| format!("cannot use {name}")),
     }
 }
 
@@ -44,7 +44,7 @@ pub(super) fn recipe(name: &str) -> Result<Recipe> {
 fn target(name: &str) -> Result<Target> {
     match text_of(name)? {
         None => Ok(Target::named(name)?),
-        Some((stem, text)) => Ok(Target::parse(&stem, &text)?),
+        Some((stem, text)) => Target::parse(&stem, &text).with_context(|| format!("cannot use {name}")),
     }
 }
 

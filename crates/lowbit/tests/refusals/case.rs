@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use lowbit_graph::Graph;
+use lowbit_graph::{Dim, Graph, ValueId};
+use lowbit_tensor::DType;
 use tempfile::TempDir;
 
 /// A folder of its own, where the program runs.
@@ -74,6 +75,13 @@ impl Case {
     fn files(&self) -> BTreeSet<PathBuf> {
         fs::read_dir(self.0.path()).unwrap().map(|entry| entry.unwrap().path()).collect()
     }
+}
+
+/// Makes a value the one output, float32 of unknown extents.
+pub(crate) fn declare_output(graph: &mut Graph, output: ValueId) {
+    graph.values[output.0].dtype = Some(DType::F32);
+    graph.values[output.0].shape = Some(["a", "b"].map(|name| Dim::Symbol(name.into())).to_vec());
+    graph.outputs = vec![output];
 }
 
 /// A file of the embedded network.
