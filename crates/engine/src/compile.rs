@@ -16,6 +16,9 @@ use std::collections::HashMap;
 /// Most bytes that the buffers of a program may take: 64 GiB. Beyond it a shape is a mistake.
 pub(crate) const LIMIT: usize = 64 << 30;
 
+/// Longest axis of a fast form.
+const LONGEST_AXIS: usize = 1 << 24;
+
 /// A graph with static shapes and what its surroundings want of it.
 pub(crate) struct Plan<'a> {
     pub(crate) graph: &'a Graph,
@@ -214,9 +217,11 @@ impl<'a> Compiler<'a> {
             tail: fused.map_or(Tail::default(), |f| f.tail),
             isa: self.plan.isa,
         };
-        // Kernels are spared the case of no elements at all.
-        let data = site.inputs.iter().flatten().filter(|o| o.is_data());
-        if site.output.is_empty() || data.into_iter().any(|o| o.ty.is_empty()) {
+        // Kernels are spared the case of no elements at all, and forms that write down where each index of an axis
+        // comes from, axes longer than any network has.
+        let data = site.inputs.iter().flatten().filter(|o| o.is_data()).map(|o| o.ty);
+        let odd = |ty: &TensorType| ty.is_empty() || ty.shape.iter().any(|&n| n > LONGEST_AXIS);
+        if data.chain([site.output]).any(odd) {
             return None;
         }
         ops::forward(&node.op, &site)

@@ -3,6 +3,7 @@
 //! [`Network`] runs a graph: each node by its fast form, with the group that follows it fused in, or else by its plain
 //! twin ([`evaluate`]). Knows graphs and kernels; knows no quantization method and no file.
 
+mod batch;
 mod compile;
 mod error;
 mod form;
@@ -13,8 +14,9 @@ mod program;
 mod rows;
 mod slots;
 
+pub use batch::bindings;
 pub use error::{EngineError, EvalError};
 pub use form::Layout;
-pub use network::{Network, bindings};
+pub use network::Network;
 pub use ops::{evaluate, evaluate_for_pass};
 pub use program::View;

@@ -4,16 +4,17 @@
 //! image does not depend on the chunk it is in, so results do not depend on the number of threads (those of the
 //! current rayon pool).
 
+use crate::batch::{Bindings, batch_symbol, bindings, check, fixed_rows, rows_of};
 use crate::compile::{Plan, compile};
 use crate::program::{Arena, Program};
 use crate::rows::independent;
 use crate::{EngineError, View, ops};
 use lowbit_graph::passes::specialize;
-use lowbit_graph::{Dim, Graph, ValueId};
+use lowbit_graph::{Graph, ValueId};
 use lowbit_kernels::Isa;
 use lowbit_tensor::Tensor;
 use rayon::prelude::*;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -34,11 +35,9 @@ pub struct Network {
     graph: Graph,
     taps: Vec<ValueId>,
     isa: Isa,
+    /// By the extents of all symbols, without that of the batch where batches are cut into chunks.
     compiled: Mutex<HashMap<Bindings, Arc<Compiled>>>,
 }
-
-/// Extent of each symbol of the inputs. Without that of the batch, where batches are cut into chunks.
-type Bindings = BTreeMap<String, usize>;
 
 struct Compiled {
     program: Program,
@@ -127,7 +126,7 @@ impl Network {
 
     /// Checks the inputs; their number of rows, and the program for them.
     fn prepare(&self, inputs: &[Tensor]) -> Result<(usize, Arc<Compiled>), EngineError> {
-        let (images, bindings) = self.check(inputs)?;
+        let (images, bindings) = check(&self.graph, inputs)?;
         let compiled = self.compiled(bindings)?;
         let batch = compiled.program.batch;
         let fits = match compiled.cut {
@@ -191,40 +190,6 @@ impl Network {
         };
         Ok(Compiled { program, cut, arenas: Mutex::new(Vec::new()) })
     }
-
-    /// Checks the inputs against the declaration: rows along axis 0, and the extent of each symbol.
-    fn check(&self, inputs: &[Tensor]) -> Result<(usize, Bindings), EngineError> {
-        let expected = self.graph.inputs.len();
-        if inputs.len() != expected {
-            return Err(EngineError::InputCount { expected, found: inputs.len() });
-        }
-        let images = inputs.first().and_then(|t| t.shape().first().copied()).unwrap_or(1);
-        let mut bound = Bindings::new();
-        for (&id, tensor) in self.graph.inputs.iter().zip(inputs) {
-            let value = self.graph.value(id);
-            if let Some(dtype) = value.dtype.filter(|&d| d != tensor.dtype()) {
-                return Err(EngineError::InputType(tensor.dtype(), dtype));
-            }
-            let dims = value.shape.as_deref().unwrap_or(&[]);
-            let mut fits = |(axis, (dim, &extent)): (usize, (&Dim, &usize))| match dim {
-                // More rows than the file has fixed are several batches; `prepare` looks at their number.
-                Dim::Known(d) => {
-                    *d == extent || axis == 0 && extent == images && batch_symbol(&self.graph).is_none()
-                }
-                Dim::Symbol(s) => *bound.entry(s.clone()).or_insert(extent) == extent,
-            };
-            if dims.len() != tensor.shape().len()
-                || !dims.iter().zip(tensor.shape()).enumerate().all(&mut fits)
-            {
-                return Err(EngineError::InputShape {
-                    name: value.name.clone(),
-                    found: tensor.shape().to_vec(),
-                    expected: describe(dims),
-                });
-            }
-        }
-        Ok((images, bound))
-    }
 }
 
 impl Compiled {
@@ -276,53 +241,6 @@ fn constant_bytes(graph: &Graph) -> usize {
     read.dedup();
     let constants = read.into_iter().filter_map(|id| graph.constant(id));
     constants.map(|t| t.len() * t.dtype().bits().div_ceil(8)).sum()
-}
-
-/// `[N, 3, 32, 32]`.
-fn describe(dims: &[Dim]) -> String {
-    let text = |d: &Dim| match d {
-        Dim::Known(n) => n.to_string(),
-        Dim::Symbol(s) => s.clone(),
-    };
-    format!("[{}]", dims.iter().map(text).collect::<Vec<_>>().join(", "))
-}
-
-/// The symbol of the batch: the first axis of the first input, where it is one.
-fn batch_symbol(graph: &Graph) -> Option<&str> {
-    match graph.value(*graph.inputs.first()?).shape.as_deref()?.first()? {
-        Dim::Symbol(symbol) => Some(symbol),
-        Dim::Known(_) => None,
-    }
-}
-
-/// Rows of the first input of a graph with static shapes.
-fn rows_of(graph: &Graph) -> Option<usize> {
-    match graph.value(*graph.inputs.first()?).shape.as_deref()?.first()? {
-        Dim::Known(rows) => Some(*rows),
-        Dim::Symbol(_) => None,
-    }
-}
-
-/// Where the file itself fixes the rows of axis 0, alike for every input and output: whether a value is an input, by
-/// value. Its rows are then picked from a longer batch.
-fn fixed_rows(graph: &Graph) -> Option<Vec<bool>> {
-    let rows = rows_of(graph).filter(|&rows| rows > 0)?;
-    let fixed =
-        |id: &ValueId| graph.value(*id).shape.as_deref().and_then(<[Dim]>::first) == Some(&Dim::Known(rows));
-    let computed = |id: &ValueId| graph.constant(*id).is_none();
-    let all = graph.inputs.iter().all(fixed) && graph.outputs.iter().all(|id| fixed(id) && computed(id));
-    all.then(|| (0..graph.values.len()).map(|i| graph.inputs.contains(&ValueId(i))).collect())
-}
-
-/// Every symbol bound: the batch to `batch`, others (free sizes that no sample tells yet) to 1.
-pub fn bindings(graph: &Graph, batch: usize) -> BTreeMap<String, usize> {
-    let dims = graph.inputs.iter().flat_map(|&id| graph.value(id).shape.iter().flatten());
-    let symbols = dims.filter_map(|dim| match dim {
-        Dim::Symbol(symbol) => Some(symbol.clone()),
-        Dim::Known(_) => None,
-    });
-    let batch_symbol = batch_symbol(graph);
-    symbols.map(|s| (s.clone(), if Some(s.as_str()) == batch_symbol { batch } else { 1 })).collect()
 }
 
 /// Joins the outputs of the chunks along axis 0.

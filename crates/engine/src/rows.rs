@@ -9,6 +9,7 @@ use lowbit_graph::passes::specialize;
 use lowbit_graph::{Graph, Input, Node, Op, TensorType, ValueId};
 use lowbit_tensor::Tensor;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 /// Which values grow with the extent `batch`, by value, if rows are independent and every output grows; `None` if not.
 ///
@@ -95,7 +96,10 @@ impl Rows<'_> {
             Op::Resize(_) => input == 3,
             _ => false,
         };
-        two == three || shape || (in_proportion(two.shape(), three.shape()) && rows_are_alike(two, three))
+        Arc::ptr_eq(two, three)
+            || two == three
+            || shape
+            || (in_proportion(two.shape(), three.shape()) && rows_are_alike(two, three))
     }
 
     fn described(&self, node: &Node) -> Vec<Option<Input<'_>>> {

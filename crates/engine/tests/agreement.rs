@@ -367,6 +367,10 @@ fn every_fast_form_agrees_in_either_layout() {
             let y = g.add_node("d", Sub, &[x, y]);
             g.add_node("y", op("ReduceMean", &[("keepdims", Attribute::Int(0))]), &[y, channels])
         }),
+        ("Softmax", &|g, x| {
+            let y = g.add_node("channels", Softmax { axis: 1 }, &[x]);
+            g.add_node("y", Softmax { axis: 3 }, &[y])
+        }),
         ("LRN", &|g, x| g.add_node("y", op("LRN", &[("size", Attribute::Int(3))]), &[x])),
         ("PRelu", &|g, x| {
             let slope = constant(g, &[4, 1, 1], 1);

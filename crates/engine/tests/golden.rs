@@ -6,10 +6,11 @@ mod common;
 use common::{compare, plain};
 use lowbit_engine::{Network, evaluate_for_pass};
 use lowbit_graph::passes::{prepare, specialize};
-use lowbit_graph::{Dim, Graph};
-use lowbit_tensor::Tensor;
+use lowbit_graph::{Dim, Graph, ValueId};
+use lowbit_tensor::{Data, Tensor};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// What the project promises on every operator and every network, relative.
 const PROMISE: f64 = 1e-4;
@@ -38,8 +39,8 @@ struct Case {
 impl Case {
     fn read(path: &Path) -> Result<Case, String> {
         let graph = lowbit_onnx::read_file(path).map_err(|e| e.to_string())?;
-        let stored = |kind: &str, ids: &[lowbit_graph::ValueId]| -> Result<Vec<Tensor>, String> {
-            let one = |id: &lowbit_graph::ValueId| {
+        let stored = |kind: &str, ids: &[ValueId]| -> Result<Vec<Tensor>, String> {
+            let one = |id: &ValueId| {
                 let name = format!("test.{kind}.{}", graph.value(*id).name);
                 let found = graph.find(&name).and_then(|id| graph.constant(id));
                 found.map(|t| t.as_ref().clone()).ok_or(format!("no `{name}`"))
@@ -134,6 +135,67 @@ fn whole_networks_give_what_onnx_runtime_gives_and_none_is_slow() {
     for (name, nodes) in assert_agrees("networks") {
         assert!(nodes.is_empty(), "{name} runs slowly: {nodes:?}");
     }
+}
+
+/// The case with one extent, axis or constant changed, as a damaged or hostile file would have it.
+fn damaged(case: &Case, how: usize) -> Option<(Graph, Vec<Tensor>)> {
+    let mut graph = case.graph.clone();
+    let mut shapes: Vec<Vec<usize>> = case.inputs.iter().map(|t| t.shape().to_vec()).collect();
+    let (place, kind) = (how / 6, how % 6);
+    let axes: Vec<(usize, usize)> =
+        shapes.iter().enumerate().flat_map(|(i, s)| (0..s.len()).map(move |a| (i, a))).collect();
+    if let Some(&(i, axis)) = axes.get(place) {
+        match kind {
+            0 => shapes[i][axis] = 0,
+            1 => shapes[i][axis] += 1,
+            2 => shapes[i][axis] = 1,
+            3 => shapes[i].insert(axis, 2),
+            4 => drop(shapes[i].remove(axis)),
+            _ => shapes[i][axis] = 1 << 33, // compiled only
+        }
+    } else {
+        let read: Vec<ValueId> =
+            graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten().copied()).collect();
+        let mut constants = read.into_iter().filter(|&id| graph.constant(id).is_some());
+        let id = constants.nth(place - axes.len())?;
+        let old = graph.constant(id)?.clone();
+        let new = match kind {
+            0 => Tensor::new(vec![0], Data::zeros(old.dtype(), 0)),
+            1 => Tensor::new(vec![1], Data::zeros(old.dtype(), 1)),
+            2 => Tensor::new(vec![], Data::zeros(old.dtype(), 1)),
+            3 => old.as_ref().clone().reshape(vec![1, old.len(), 1]),
+            4 => Ok(Tensor::new(old.shape().to_vec(), Data::I64(vec![i64::MIN; old.len()]))
+                .ok()?
+                .cast(old.dtype())),
+            _ => Ok(Tensor::new(old.shape().to_vec(), Data::I64(vec![1 << 20; old.len()]))
+                .ok()?
+                .cast(old.dtype())),
+        };
+        graph.set_constant(id, Arc::new(new.ok()?));
+    }
+    for (&id, shape) in graph.inputs.clone().iter().zip(&shapes) {
+        graph.values[id.0].shape = Some(shape.iter().map(|&d| Dim::Known(d)).collect());
+    }
+    let small = |shape: &Vec<usize>| shape.iter().product::<usize>() < 1 << 20;
+    let inputs = shapes.iter().zip(&case.inputs).filter(|(shape, _)| small(shape));
+    Some((graph, inputs.filter_map(|(shape, t)| Tensor::zeros(t.dtype(), shape.clone()).ok()).collect()))
+}
+
+#[test]
+fn damaged_networks_give_an_answer_or_an_error() {
+    let folder = root().join("tests/golden");
+    let files = ["ops", "networks"].map(|f| std::fs::read_dir(folder.join(f)).unwrap());
+    let mut answers = [0, 0];
+    for path in files.into_iter().flatten().map(|entry| entry.unwrap().path()) {
+        let Ok(case) = Case::read(&path) else { continue };
+        for (graph, inputs) in (0..90).filter_map(|how| damaged(&case, how)) {
+            // Panics fail the test; the name says where.
+            println!("{}", path.display());
+            let answer = Network::new(&graph).and_then(|network| network.run(&inputs));
+            answers[usize::from(answer.is_ok())] += 1;
+        }
+    }
+    assert!(answers[0] > 1000 && answers[1] > 1000, "{answers:?}");
 }
 
 /// The networks shared between workplaces, from `LOWBIT_SHARED` or `shared` beside the repository.

@@ -170,7 +170,9 @@ impl Scatter {
     fn add(&self, iy: usize, g: usize, results: &[f32], y: &mut [f32]) {
         let per_group = self.out_c / self.groups.len();
         let land = |i: usize, tap: usize, axis: usize| {
-            let at = (i * self.strides[axis] + tap * self.dilations[axis]).checked_sub(self.begins[axis])?;
+            let at =
+                i.checked_mul(self.strides[axis])?.checked_add(tap.checked_mul(self.dilations[axis])?)?;
+            let at = at.checked_sub(self.begins[axis])?;
             (at < self.output[axis]).then_some(at)
         };
         for ky in 0..self.kernel[0] {

@@ -56,7 +56,7 @@ const STACK: usize = 1 << 20;
 pub(super) fn forward(op: &MatMul, site: &Site<'_>) -> Option<Form> {
     let (a, b) = (site.input(0)?, site.input(1)?);
     let MatMulShape { batch, m, k, n, .. } = op.resolve(&a.ty.shape, &b.ty.shape).ok()?;
-    if m * k * n == 0 || a.ty.dtype != DType::F32 {
+    if [m, k, n].contains(&0) || a.ty.dtype != DType::F32 {
         return None;
     }
     if let (Some(weights), true) = (b.weights(), a.is_data() && b.ty.shape.len() == 2) {

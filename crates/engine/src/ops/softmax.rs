@@ -28,15 +28,17 @@ pub(super) fn reference(op: &Softmax, inputs: &[Option<&Tensor>]) -> Result<Vec<
     Ok(vec![from_f64(&ty, y)?])
 }
 
-/// Over the last axis of row-major data.
+/// Over the last axis of row-major data, or over the channels of channels-last data.
 pub(super) fn forward(op: &Softmax, site: &Site<'_>) -> Option<Form> {
     let (isa, shape) = (site.isa, &site.data(0)?.ty.shape);
-    let last = op.axis == -1 || op.axis + 1 == shape.len() as i64;
-    let columns = *shape.last()?;
-    if !last || columns == 0 {
-        return None;
-    }
-    Some(Form::unary(Layout::RowMajor, move |x, y| {
+    let axis = axis(op.axis, shape.len()).ok()?;
+    let columns = shape[axis];
+    let layout = match axis {
+        _ if axis + 1 == shape.len() => Layout::RowMajor,
+        1 => Layout::ChannelsLast,
+        _ => return None,
+    };
+    Some(Form::unary(layout, move |x, y| {
         y.copy_from_slice(x);
         softmax_in_place(isa, columns, y);
     }))
