@@ -1,7 +1,10 @@
 //! From a plan to a network that says every scale, zero point and rounding: standard ONNX forms as a graph.
 
+mod builder;
+mod edges;
 mod planes;
 pub mod qdq;
+mod weights;
 
 use crate::strict::{self, ConfigError};
 

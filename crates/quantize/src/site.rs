@@ -269,7 +269,7 @@ impl<'a> Finder<'a> {
                     return no("its weight has no element".into());
                 }
                 (Role::Weight { .. }, false) | (Role::Activation, false) if self.is_float(value) => {
-                    data.push(value)
+                    data.push(value);
                 }
                 (Role::Activation, false) => return no("its input is not a float tensor".into()),
                 (Role::Bias, false) => return no("its bias is computed at run time".into()),

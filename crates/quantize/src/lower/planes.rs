@@ -5,7 +5,7 @@
 //! file smallest, and a channel goes to the narrowest that holds it. Channels stored at different widths are
 //! joined and gathered into their order.
 
-use super::qdq::Builder;
+use super::builder::Builder;
 use lowbit_graph::ops::{BitShift, BitwiseAnd, BitwiseOr, Cast, Concat, Gather, Reshape, Slice, Sub};
 use lowbit_graph::{Op, ValueId};
 use lowbit_tensor::pack::pack;
@@ -151,7 +151,7 @@ fn from_planes(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize], bits
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lower::qdq::Builder;
+    use crate::lower::builder::Builder;
     use lowbit_graph::Graph;
     use lowbit_graph::passes::fold_constants;
 

@@ -274,7 +274,7 @@ mod tests {
     #[test]
     fn worked_example_signed() {
         let stats = Statistics::of(&X, 1, (1, 1)).tensor;
-        let cases: [(f64, u8, f32, i32, [i32; 12], f64); 4] = [
+        let cases: [(f64, u8, f64, i32, [i32; 12], f64); 4] = [
             (5.03 * stats.deviation(), 4, 0.60918889, 3, [0, 2, 2, 2, 3, 3, 3, 3, 3, 4, 4, 11], 0.04396772),
             (3.89 * stats.deviation(), 3, 1.00954762, 2, [0, 1, 1, 2, 2, 2, 2, 2, 2, 2, 3, 7], 0.07672126),
             (2.83 * stats.deviation(), 2, 1.71372222, 1, [0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 3], 0.30635341),
@@ -282,7 +282,7 @@ mod tests {
         ];
         for (alpha, bits, scale, zero_point, expected, mse) in cases {
             let (code, codes, error) = quantize(&X, alpha, bits, false);
-            assert!((code.scale[0] - scale).abs() < 1e-6, "{} {scale}", code.scale[0]);
+            assert!((f64::from(code.scale[0]) - scale).abs() < 1e-6, "{} {scale}", code.scale[0]);
             assert_eq!((code.zero_point[0], codes), (zero_point, expected.to_vec()));
             assert!((error - mse).abs() < 1e-6, "{error} {mse}");
         }
@@ -298,7 +298,7 @@ mod tests {
         let stats = Statistics::of(&x, 1, (1, 1)).tensor;
         assert!((stats.mean() + 0.933333).abs() < 1e-5 && (stats.deviation() - 1.844444).abs() < 1e-5);
         let (code, codes, _) = quantize(&x, 2.83 * stats.deviation(), 2, false);
-        assert!((code.scale[0] - 3.47985185).abs() < 1e-5);
+        assert!((f64::from(code.scale[0]) - 3.47985185).abs() < 1e-5);
         assert_eq!((code.zero_point[0], codes[0], &codes[1..]), (2, 0, &[2; 11][..]));
         assert!((code.decode(0, 0) + 6.959704).abs() < 1e-5);
     }
@@ -306,14 +306,14 @@ mod tests {
     #[test]
     fn worked_example_rectified() {
         let stats = Statistics::of(&X, 1, (1, 1)).tensor;
-        let cases: [(f64, u8, f32, [i32; 12], f64); 3] = [
+        let cases: [(f64, u8, f64, [i32; 12], f64); 3] = [
             (6.20, 4, 0.38711111, [0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 2, 12], 0.00327191),
             (5.02, 3, 0.67640476, [0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 7], 0.01664291),
             (3.89, 2, 1.23613889, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3], 0.10855316),
         ];
         for (coefficient, bits, scale, expected, mse) in cases {
             let (code, codes, error) = quantize(&X, coefficient * stats.deviation(), bits, true);
-            assert!((code.scale[0] - scale).abs() < 1e-6, "{} {scale}", code.scale[0]);
+            assert!((f64::from(code.scale[0]) - scale).abs() < 1e-6, "{} {scale}", code.scale[0]);
             assert_eq!((code.zero_point[0], codes), (0, expected.to_vec()));
             assert!((error - mse).abs() < 1e-6, "{error} {mse}");
         }
