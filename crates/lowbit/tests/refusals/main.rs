@@ -202,7 +202,7 @@ fn slips_in_recipes_and_names_are_refused_with_the_nearest_word() {
     ] {
         case.write("mine.toml", text.as_bytes());
         let said = quantize(&["--recipe", "mine.toml"]);
-        assert!(said.contains("mine.toml") && said.contains(words), "{text}: {said}");
+        assert!(said.contains("mine") && said.contains(words), "{text}: {said}");
     }
     assert!(quantize(&["--recipe", "w8a9"]).contains("did you mean `w8a8`"));
     assert!(quantize(&["--recipe", "absent.toml"]).contains("absent.toml"));
