@@ -1,4 +1,4 @@
-//! Opens a source and reads it whole: how fast, with which threads. `throughput PATH [PRESET] [BATCH]`
+//! Opens a source and reads it whole: how fast, with which threads. `decode PATH [PRESET] [BATCH]`
 
 use std::time::Instant;
 
@@ -6,7 +6,7 @@ use lowbit_data::{Dataset, Options, Preprocess};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut arguments = std::env::args().skip(1);
-    let path = arguments.next().ok_or("usage: throughput PATH [PRESET] [BATCH]")?;
+    let path = arguments.next().ok_or("usage: decode PATH [PRESET] [BATCH]")?;
     let preprocess = Preprocess::load(&arguments.next().unwrap_or_else(|| "none".into()))?;
     let batch = arguments.next().map_or(Ok(64), |batch| batch.parse())?;
     let start = Instant::now();
