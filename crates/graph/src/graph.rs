@@ -100,7 +100,12 @@ impl Graph {
 
     /// Adds a graph input.
     pub fn add_input(&mut self, name: impl Into<String>, dtype: DType, shape: Vec<Dim>) -> ValueId {
-        let id = self.add_value(Value { name: name.into(), dtype: Some(dtype), shape: Some(shape), constant: None });
+        let id = self.add_value(Value {
+            name: name.into(),
+            dtype: Some(dtype),
+            shape: Some(shape),
+            constant: None,
+        });
         self.inputs.push(id);
         id
     }
@@ -155,12 +160,16 @@ impl Graph {
         if !taken.contains(base) {
             return base.to_owned();
         }
-        (1..).map(|i| format!("{base}_{i}")).find(|n| !taken.contains(n.as_str())).expect("names do not run out")
+        (1..)
+            .map(|i| format!("{base}_{i}"))
+            .find(|n| !taken.contains(n.as_str()))
+            .expect("names do not run out")
     }
 
     /// Producer of each computed value.
     pub fn producers(&self) -> HashMap<ValueId, NodeId> {
-        let pairs = |(i, node): (usize, &Node)| node.outputs.iter().map(move |&o| (o, NodeId(i))).collect::<Vec<_>>();
+        let pairs =
+            |(i, node): (usize, &Node)| node.outputs.iter().map(move |&o| (o, NodeId(i))).collect::<Vec<_>>();
         self.nodes.iter().enumerate().flat_map(pairs).collect()
     }
 

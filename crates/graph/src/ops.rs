@@ -10,8 +10,8 @@
 mod support;
 
 pub use int_quant::Rounding;
-pub use pad::PadMode;
 pub use matmul::MatMulShape;
+pub use pad::PadMode;
 pub use resize::{Aspect, Coordinates, Interpolation, Nearest, Rescale};
 pub use slice::StridedRange;
 pub use support::element_type::{dtype_number, numbered_dtype};

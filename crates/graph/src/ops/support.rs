@@ -48,7 +48,10 @@ pub(super) fn broadcasts_into(name: &str, found: &[usize], to: &[usize]) -> Resu
 }
 
 /// An integer from 1 to 2^31 - 1; `None` when absent.
-pub(super) fn positive(attributes: &mut Attributes, name: &'static str) -> Result<Option<usize>, AttributeError> {
+pub(super) fn positive(
+    attributes: &mut Attributes,
+    name: &'static str,
+) -> Result<Option<usize>, AttributeError> {
     let Some(value) = attributes.int(name)? else { return Ok(None) };
     if !(1..=i64::from(i32::MAX)).contains(&value) {
         let accepted = "integers from 1 to 2^31 - 1";
