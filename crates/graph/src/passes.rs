@@ -1,7 +1,7 @@
 //! Rewrites of a graph, one per file, each with its reason.
 //!
 //! [`prepare`] is their sequence for a network just read; [`specialize`] gives every execution its static shapes;
-//! [`groups`] only looks. None renumbers values (see [`crate::Graph`]); all leave the nodes in topological order.
+//! [`segment`] cuts a part out; [`groups`] only looks. None renumbers values (see [`crate::Graph`]); all leave the nodes in topological order.
 
 mod batch_norm;
 mod constants;
@@ -11,6 +11,7 @@ mod fake_quantize;
 mod groups;
 mod identities;
 mod prepare;
+mod segment;
 mod specialize;
 #[cfg(test)]
 mod testing;
@@ -23,6 +24,7 @@ pub use fake_quantize::fuse_fake_quantize;
 pub use groups::{Group, groups};
 pub use identities::identities;
 pub use prepare::prepare;
+pub use segment::{between, segment};
 pub use specialize::specialize;
 
 use crate::Op;
