@@ -14,6 +14,8 @@ pub mod observe;
 pub mod plan;
 pub mod recipe;
 pub mod report;
+pub mod rows;
+pub mod run;
 pub mod simulate;
 pub mod site;
 pub mod strict;

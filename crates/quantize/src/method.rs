@@ -2,10 +2,13 @@
 
 use crate::observe::Needs;
 use crate::plan::Plan;
+use crate::rows::RowsError;
 use crate::strict::{self, ConfigError};
 use crate::workbench::Workbench;
+use lowbit_engine::EngineError;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
+use std::io;
 
 /// A step of a recipe: improves the plan, returns untouched what it has no opinion on.
 pub trait Method: Debug + Send + Sync {
@@ -47,6 +50,58 @@ pub enum MethodError {
         step: &'static str,
         /// What is missing, and how to provide it.
         message: String,
+    },
+    /// The network, or a part of it, could not be run.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// What is kept of the samples could not be.
+    #[error(transparent)]
+    Rows(#[from] RowsError),
+    /// What a killed run would resume from could not be saved. The source says where and why.
+    #[error(
+        "{step}: what was done up to `{place}` could not be saved; what was saved before it is still there"
+    )]
+    State {
+        /// The step.
+        step: &'static str,
+        /// The part of the network just done.
+        place: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Fewer samples than the step can learn from.
+    #[error(
+        "{step}: {found} calibration samples are too few, it needs at least {needed}; raise the limit or give more data"
+    )]
+    TooFewSamples {
+        /// The step.
+        step: &'static str,
+        /// Samples there are.
+        found: usize,
+        /// Samples it needs.
+        needed: usize,
+    },
+    /// The step's loss needs labels.
+    #[error(
+        "{step}: this loss needs labels, and the calibration samples have none; give labelled samples, or choose a loss that \
+         compares with the float network"
+    )]
+    NoLabels {
+        /// The step.
+        step: &'static str,
+    },
+    /// The loss stopped being a number.
+    #[error(
+        "{step}: the loss at `{place}` is no longer a number after {iteration} iterations; the parts before it are \
+         unharmed. A smaller learning rate, or more bits for this part, usually helps"
+    )]
+    NotANumber {
+        /// The step.
+        step: &'static str,
+        /// The part of the network being worked on.
+        place: String,
+        /// Iterations done there.
+        iteration: usize,
     },
 }
 

@@ -47,11 +47,13 @@ pub struct Needs {
     pub before: bool,
     /// Histograms of the edges.
     pub histogram: bool,
+    /// The samples themselves, kept and lent as [`Run::samples`](crate::run::Run::samples). The observer has no part in it.
+    pub samples: bool,
 }
 
 impl Needs {
     /// Everything there is.
-    pub const ALL: Needs = Needs { spread: true, before: true, histogram: true };
+    pub const ALL: Needs = Needs { spread: true, before: true, histogram: true, samples: true };
 }
 
 impl std::ops::BitOr for Needs {
@@ -62,6 +64,7 @@ impl std::ops::BitOr for Needs {
             spread: self.spread | other.spread,
             before: self.before | other.before,
             histogram: self.histogram | other.histogram,
+            samples: self.samples | other.samples,
         }
     }
 }

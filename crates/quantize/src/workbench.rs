@@ -3,17 +3,20 @@
 use crate::method::MethodError;
 use crate::observe::Observations;
 use crate::recipe::Recipe;
+use crate::run::Run;
 use crate::site::{Sites, WeightSite};
 use crate::target::Target;
-use lowbit_graph::Graph;
+use lowbit_graph::{Graph, TensorType};
 use lowbit_tensor::{Moments, Tensor};
 use std::borrow::Cow;
 
-/// The float network, its sites, and what calibration saw.
+/// The float network, its sites, what calibration saw, and what long work is lent.
 #[derive(Clone, Copy, Debug)]
 pub struct Workbench<'a> {
     /// The prepared float network.
     pub graph: &'a Graph,
+    /// Types of its values at a batch of one, by value id.
+    pub types: &'a [Option<TensorType>],
     /// Where quantizers may sit.
     pub sites: &'a Sites,
     /// Calibration statistics, by activation site.
@@ -22,6 +25,8 @@ pub struct Workbench<'a> {
     pub recipe: &'a Recipe,
     /// The target.
     pub target: &'a Target,
+    /// Samples, memory, seed, effort, and who is told.
+    pub run: &'a Run<'a>,
 }
 
 impl Workbench<'_> {

@@ -197,10 +197,12 @@ fn allocated_bits_keep_their_average_and_need_a_range_step_after_them() {
     let seen = case.observe(&sites, &[case.batch(2, 1)]);
     let bench = lowbit_quantize::workbench::Workbench {
         graph: &case.graph,
+        types: &case.types,
         sites: &sites,
         seen: &seen,
         recipe: &recipe,
         target: &target,
+        run: &lowbit_quantize::run::Run::quiet(),
     };
     let error = recipe.run(recipe.start(&case.graph, &sites, &target).unwrap(), &bench).unwrap_err();
     assert!(error.to_string().contains("no step chose a code"), "{error}");

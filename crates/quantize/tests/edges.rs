@@ -7,6 +7,7 @@ use lowbit_graph::ops::{Conv, ConvTranspose, Gemm, MatMul, Window};
 use lowbit_graph::{Graph, ValueId};
 use lowbit_quantize::lower::{Flavour, qdq::qdq};
 use lowbit_quantize::observe::Observations;
+use lowbit_quantize::run::Run;
 use lowbit_quantize::simulate::simulate;
 use lowbit_quantize::workbench::Workbench;
 use lowbit_quantize::{Plan, Recipe, Sites, Target};
@@ -189,7 +190,8 @@ fn calibration_without_samples_or_with_what_is_no_number_is_refused() {
     let sites = case.sites(&target);
     let refused = |seen: &Observations| {
         let plan = recipe.start(&case.graph, &sites, &target).unwrap();
-        let bench = Workbench { graph: &case.graph, sites: &sites, seen, recipe: &recipe, target: &target };
+        let (graph, types, run) = (&case.graph, case.types.as_slice(), &Run::quiet());
+        let bench = Workbench { graph, types, sites: &sites, seen, recipe: &recipe, target: &target, run };
         recipe.run(plan, &bench).unwrap_err().to_string()
     };
     assert!(refused(&Observations::default()).contains("0 samples"));

@@ -12,6 +12,7 @@ use lowbit_quantize::observe::{Needs, Observations, Observer};
 use lowbit_quantize::plan::{Plan, Setting};
 use lowbit_quantize::recipe::Recipe;
 use lowbit_quantize::report::{self, Report, Score};
+use lowbit_quantize::run::Run;
 use lowbit_quantize::simulate::simulate;
 use lowbit_quantize::site::{self, Sites};
 use lowbit_quantize::target::Target;
@@ -77,7 +78,15 @@ pub(super) struct Quantized {
 impl Calibrated<'_> {
     pub(super) fn plan(&self, recipe: &Recipe) -> Result<Plan> {
         let graph = &self.network.graph;
-        let bench = Workbench { graph, sites: self.sites, seen: self.seen, recipe, target: self.target };
+        let bench = Workbench {
+            graph,
+            types: &self.network.types,
+            sites: self.sites,
+            seen: self.seen,
+            recipe,
+            target: self.target,
+            run: &Run::quiet(),
+        };
         let plan = recipe.start(graph, self.sites, self.target)?;
         recipe.run(plan, &bench).with_context(|| format!("recipe `{}`", recipe.name))
     }

@@ -81,7 +81,7 @@ impl Method for Aciq {
     }
 
     fn needs(&self) -> Needs {
-        Needs { spread: true, before: true, histogram: true }
+        Needs { spread: true, before: true, histogram: true, ..Needs::default() }
     }
 }
 

@@ -92,7 +92,7 @@ impl Method for BitAllocation {
 
     fn needs(&self) -> Needs {
         if self.on.activations() {
-            Needs { spread: true, before: true, histogram: false }
+            Needs { spread: true, before: true, ..Needs::default() }
         } else {
             Needs::default()
         }

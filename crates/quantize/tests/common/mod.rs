@@ -6,6 +6,7 @@ use lowbit_graph::ops::{Conv, Window};
 use lowbit_graph::passes::{prepare, specialize};
 use lowbit_graph::{Dim, Graph, TensorType, ValueId};
 use lowbit_quantize::observe::{Observations, Observer};
+use lowbit_quantize::run::Run;
 use lowbit_quantize::workbench::Workbench;
 use lowbit_quantize::{Plan, Recipe, Sites, Target, site};
 use lowbit_tensor::{DType, Tensor};
@@ -92,7 +93,8 @@ impl Case {
 
     pub(crate) fn plan(&self, sites: &Sites, seen: &Observations, recipe: &Recipe, target: &Target) -> Plan {
         let plan = recipe.start(&self.graph, sites, target).unwrap();
-        recipe.run(plan, &Workbench { graph: &self.graph, sites, seen, recipe, target }).unwrap()
+        let (graph, types, run) = (&self.graph, self.types.as_slice(), &Run::quiet());
+        recipe.run(plan, &Workbench { graph, types, sites, seen, recipe, target, run }).unwrap()
     }
 
     /// Sites and plan of a recipe for a target after calibration on seeded batches.
