@@ -10,6 +10,7 @@
 mod block;
 mod dense;
 mod depthwise;
+pub mod gradient;
 mod panel;
 pub mod reference;
 mod shape;
@@ -17,6 +18,7 @@ mod shape;
 mod tests;
 mod tile;
 
+pub use gradient::Conv2dGradient;
 pub use shape::Conv2d;
 
 use crate::error::length;

@@ -13,6 +13,7 @@
 //! an instruction set asked for by name) is checked and refused with a typed error.
 
 mod buffer;
+pub mod columns;
 pub mod conv2d;
 pub mod elementwise;
 mod epilogue;
@@ -31,7 +32,7 @@ pub mod statistics;
 mod testing;
 
 pub use buffer::AlignedVec;
-pub use conv2d::{Conv2d, PackedConv2d};
+pub use conv2d::{Conv2d, Conv2dGradient, PackedConv2d};
 pub use elementwise::{Binary, Unary};
 pub use epilogue::Epilogue;
 pub use error::ShapeError;

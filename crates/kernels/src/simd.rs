@@ -33,6 +33,9 @@ pub(crate) trait Simd: Copy {
     /// Pixels of the largest tile of 1, 2 and 3 vectors (at most 12; 0 where there is none): what fills the register
     /// file with a sum per pixel and vector, the weights, and one broadcast input. Each pixel also takes a pointer.
     const PIXELS: [usize; 3];
+    /// Rows (input values) of the largest tile of 1, 2 and 3 vectors that sums the gradient of dense weights (at most
+    /// 24; 0 where there is none). Rows are neighbours in memory and take no pointers.
+    const ROWS: [usize; 3];
     /// Output columns of a depthwise tile (4 or 8).
     const COLUMNS: usize;
 

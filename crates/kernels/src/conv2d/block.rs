@@ -1,5 +1,7 @@
 //! The pixels of a dense convolution that are computed together, sized for the second-level cache.
 
+use std::ops::Range;
+
 use super::Conv2d;
 
 /// Values of source per block: a quarter of a common 1 MiB second-level cache.
@@ -10,13 +12,13 @@ const BLOCK_PIXELS: usize = 1024;
 /// The pixels computed together: `rows` output rows of one image, or all rows of `images` images.
 #[derive(Clone, Debug)]
 pub(super) struct Block {
-    pub(super) images: usize,
-    pub(super) rows: usize,
+    images: usize,
+    rows: usize,
     /// Where each output pixel's window starts in the source of the block.
-    pub(super) pixels: Vec<usize>,
+    pixels: Vec<usize>,
     /// Size of the source of one image, in pixels: the input itself, or a padded copy.
     pub(super) source: [usize; 2],
-    pub(super) padded: bool,
+    padded: bool,
 }
 
 impl Block {
@@ -49,20 +51,48 @@ impl Block {
     }
 
     /// Values of one image's source in a block. Several images only ever come whole.
-    pub(super) fn source_len(&self, shape: &Conv2d) -> usize {
+    fn source_len(&self, shape: &Conv2d) -> usize {
         let rows = if self.images > 1 { self.source[0] } else { source_rows(shape, self.rows) };
         rows * self.source[1] * shape.in_c
     }
 
-    /// Copies what output rows `rows` need, from padded row `first` on, with zeros around.
-    pub(super) fn copy_padded(
+    /// Values of scratch for [`Block::for_each`].
+    pub(super) fn scratch_len(&self, shape: &Conv2d) -> usize {
+        if self.padded { self.images * self.source_len(shape) } else { 0 }
+    }
+
+    /// Calls `f(source, pixels, outputs)` for each block of `input`: the values under it, where in them each
+    /// output pixel's window starts, and which values of the whole output its pixels are.
+    pub(super) fn for_each(
         &self,
         shape: &Conv2d,
         input: &[f32],
-        first: usize,
-        rows: usize,
         scratch: &mut [f32],
+        mut f: impl FnMut(&[f32], &[usize], Range<usize>),
     ) {
+        let (in_len, out_h, out_w) = (shape.in_len(), shape.out_h(), shape.out_w());
+        let (row_len, stride) = (out_w * shape.out_c, shape.stride[0]);
+        let images = input.len() / in_len;
+        for first in (0..images).step_by(self.images) {
+            let count = self.images.min(images - first);
+            let input = &input[first * in_len..][..count * in_len];
+            for row in (0..out_h).step_by(self.rows) {
+                let rows = self.rows.min(out_h - row);
+                let source = if self.padded {
+                    self.copy_padded(shape, input, row * stride, rows, scratch);
+                    &*scratch
+                } else {
+                    &input[row * stride * shape.in_w * shape.in_c..]
+                };
+                let last = first + count - 1;
+                let outputs = (first * out_h + row) * row_len..(last * out_h + row + rows) * row_len;
+                f(source, &self.pixels[..count * rows * out_w], outputs);
+            }
+        }
+    }
+
+    /// Copies what output rows `rows` need, from padded row `first` on, with zeros around.
+    fn copy_padded(&self, shape: &Conv2d, input: &[f32], first: usize, rows: usize, scratch: &mut [f32]) {
         let row_len = self.source[1] * shape.in_c;
         let (left, in_row) = (shape.pads[1] * shape.in_c, shape.in_w * shape.in_c);
         let source_rows = source_rows(shape, rows);

@@ -27,10 +27,7 @@ pub(super) struct Dense {
 impl Dense {
     /// With all weights zero.
     pub(super) fn new(isa: Isa, shape: &Conv2d) -> Dense {
-        let mut shape = *shape;
-        if shape.kernel == [1; 2] && shape.stride == [1; 2] && shape.pads == [0; 4] {
-            [shape.in_h, shape.in_w] = [1; 2];
-        }
+        let shape = shape.pixels_as_images();
         let block = Block::new(&shape);
         let chunks = panel::chunks(&shape, block.source[1]);
         let panels = panel::panels(isa, &shape);
@@ -51,7 +48,11 @@ impl Dense {
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        if self.block.padded { self.block.images * self.block.source_len(&self.shape) } else { 0 }
+        self.block.scratch_len(&self.shape)
+    }
+
+    pub(super) fn weight_len(&self) -> usize {
+        self.shape.weight_len()
     }
 
     pub(super) fn run(
@@ -61,38 +62,32 @@ impl Dense {
         scratch: &mut [f32],
         output: &mut [f32],
     ) {
-        let Conv2d { stride, .. } = self.shape;
-        let (in_len, out_h) = (self.shape.in_len(), self.shape.out_h());
-        let row_len = self.shape.out_w() * self.shape.out_c;
-        let images = input.len() / in_len;
-        for first in (0..images).step_by(self.block.images) {
-            let count = self.block.images.min(images - first);
-            let input = &input[first * in_len..][..count * in_len];
-            for row in (0..out_h).step_by(self.block.rows) {
-                let rows = self.block.rows.min(out_h - row);
-                let source = if self.block.padded {
-                    self.block.copy_padded(&self.shape, input, row * stride[0], rows, scratch);
-                    &*scratch
-                } else {
-                    &input[row * stride[0] * self.shape.in_w * self.shape.in_c..]
-                };
-                let outputs =
-                    (first * out_h + row) * row_len..((first + count - 1) * out_h + row + rows) * row_len;
-                let residual = epilogue.residual.map(|residual| &residual[outputs.clone()]);
-                let output = &mut output[outputs];
-                let pixels = &self.block.pixels[..count * rows * self.shape.out_w()];
-                let bounds = epilogue.bounds();
-                self.isa.run(BlockKernel {
-                    dense: self,
-                    source,
-                    pixels,
-                    residual,
-                    bounds,
-                    output: &mut *output,
-                });
-                epilogue.finish(self.isa, output);
-            }
-        }
+        self.compute(input, false, epilogue, scratch, output);
+    }
+
+    /// Adds the convolution, without its bias, to `output`.
+    pub(super) fn add_to(&self, input: &[f32], scratch: &mut [f32], output: &mut [f32]) {
+        self.compute(input, true, &Epilogue::default(), scratch, output);
+    }
+
+    /// `onto`: sums start from what `output` holds, not from the bias.
+    fn compute(
+        &self,
+        input: &[f32],
+        onto: bool,
+        epilogue: &Epilogue<'_>,
+        scratch: &mut [f32],
+        output: &mut [f32],
+    ) {
+        self.block.for_each(&self.shape, input, scratch, |source, pixels, outputs| {
+            let residual = epilogue.residual.map(|residual| &residual[outputs.clone()]);
+            let output = &mut output[outputs];
+            let bounds = epilogue.bounds();
+            let kernel =
+                BlockKernel { dense: self, source, pixels, onto, residual, bounds, output: &mut *output };
+            self.isa.run(kernel);
+            epilogue.finish(self.isa, output);
+        });
     }
 }
 
@@ -100,6 +95,7 @@ struct BlockKernel<'a> {
     dense: &'a Dense,
     source: &'a [f32],
     pixels: &'a [usize],
+    onto: bool,
     residual: Option<&'a [f32]>,
     bounds: [f32; 2],
     output: &'a mut [f32],
@@ -122,7 +118,8 @@ impl Kernel for BlockKernel<'_> {
         for panel in panels {
             let tiles = self.pixels.len().div_ceil(S::PIXELS[panel.vectors - 1]);
             for (nth, chunk) in chunks.iter().enumerate() {
-                let (is_first, is_last) = (nth == 0, nth + 1 == chunks.len());
+                let is_last = nth + 1 == chunks.len();
+                let from_bias = nth == 0 && !self.onto;
                 let mut done = 0;
                 for tile in 0..tiles {
                     // Tiles of equal size, within one: a small one costs as much time as a full one.
@@ -134,8 +131,8 @@ impl Kernel for BlockKernel<'_> {
                         pixels: &self.pixels[done..done + size],
                         runs: &chunk.runs,
                         weights: weights[panel.weights + chunk.terms.start * panel.lanes..].as_ptr(),
-                        init: if is_first { bias[panel.bias..].as_ptr() } else { output.cast_const() },
-                        init_stride: if is_first { 0 } else { shape.out_c },
+                        init: if from_bias { bias[panel.bias..].as_ptr() } else { output.cast_const() },
+                        init_stride: if from_bias { 0 } else { shape.out_c },
                         residual: match self.residual {
                             Some(residual) if is_last => residual[at..].as_ptr(),
                             _ => std::ptr::null(),

@@ -121,6 +121,12 @@ impl Conv2d {
         self.out_h() * self.out_w() * self.weight_len()
     }
 
+    /// A pointwise convolution as one of a single pixel, so that pixels count as images; others as they are.
+    pub(super) fn pixels_as_images(&self) -> Conv2d {
+        let pointwise = self.kernel == [1; 2] && self.stride == [1; 2] && self.pads == [0; 4];
+        if pointwise { Conv2d { in_h: 1, in_w: 1, ..*self } } else { *self }
+    }
+
     /// One input and one output channel per group, and more than one group.
     pub fn is_depthwise(&self) -> bool {
         self.groups > 1 && self.groups == self.in_c && self.groups == self.out_c

@@ -7,7 +7,7 @@ use crate::testing::{assert_close, noise};
 use crate::{Epilogue, FakeQuant, Isa, Unary, fake_quant};
 
 /// Shapes with every attribute away from its usual value; kernels may exceed the image where padding allows.
-fn shapes() -> impl Strategy<Value = Conv2d> {
+pub(super) fn shapes() -> impl Strategy<Value = Conv2d> {
     let sizes = (1usize..14, 1usize..14, 1usize..20, 1usize..70, 1usize..4);
     let window = ([1usize..6, 1usize..6], [1usize..4, 1usize..4], [1usize..3, 1usize..3]);
     (sizes, window, [0usize..4, 0usize..4, 0usize..4, 0usize..4])
@@ -25,7 +25,7 @@ fn shapes() -> impl Strategy<Value = Conv2d> {
         .prop_filter("kernel fits", |shape| shape.check().is_ok())
 }
 
-fn depthwise_shapes() -> impl Strategy<Value = Conv2d> {
+pub(super) fn depthwise_shapes() -> impl Strategy<Value = Conv2d> {
     (shapes(), 2usize..40).prop_map(|(shape, c)| Conv2d { in_c: c, out_c: c, groups: c, ..shape })
 }
 

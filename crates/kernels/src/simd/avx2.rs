@@ -39,6 +39,7 @@ impl Simd for Avx2 {
     const LANES: usize = 8;
     const VECTORS: usize = 2;
     const PIXELS: [usize; 3] = [8, 6, 0];
+    const ROWS: [usize; 3] = [12, 6, 0];
     const COLUMNS: usize = 4;
 
     #[inline(always)]

@@ -33,6 +33,7 @@ impl Simd for Avx512 {
     const LANES: usize = 16;
     const VECTORS: usize = 3;
     const PIXELS: [usize; 3] = [12, 8, 8];
+    const ROWS: [usize; 3] = [24, 12, 8];
     const COLUMNS: usize = 8;
 
     #[inline(always)]

@@ -21,6 +21,7 @@ impl Simd for Generic {
     const VECTORS: usize = 2;
     // 32 registers on AArch64, 16 on baseline x86-64.
     const PIXELS: [usize; 3] = if cfg!(target_arch = "aarch64") { [8, 8, 0] } else { [8, 4, 0] };
+    const ROWS: [usize; 3] = Self::PIXELS;
     const COLUMNS: usize = 4;
 
     fn call<K: Kernel>(self, kernel: K) -> K::Output {
