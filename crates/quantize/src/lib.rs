@@ -12,6 +12,7 @@ pub mod method;
 pub mod methods;
 pub mod observe;
 pub mod plan;
+pub mod powell;
 pub mod recipe;
 pub mod report;
 pub mod rows;
