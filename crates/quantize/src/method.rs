@@ -143,3 +143,36 @@ impl Entry {
         (self.parse)(&format!("{place} ({})", self.id), table)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_say_what_was_found_and_what_to_do() {
+        let step = "brecq";
+        let place = || "layer1.0".to_owned();
+        for (error, said) in [
+            (
+                MethodError::TooFewSamples { step, found: 8, needed: 32 },
+                "brecq: 8 calibration samples are too few, it needs at least 32; raise the limit or give more data",
+            ),
+            (
+                MethodError::NoLabels { step: "lapq" },
+                "lapq: this loss needs labels, and the calibration samples have none; give labelled samples, or choose a \
+                 loss that compares with the float network",
+            ),
+            (
+                MethodError::NotANumber { step, place: place(), iteration: 310 },
+                "brecq: the loss at `layer1.0` is no longer a number after 310 iterations; the parts before it are \
+                 unharmed. A smaller learning rate, or more bits for this part, usually helps",
+            ),
+            (
+                MethodError::State { step, place: place(), source: io::ErrorKind::StorageFull.into() },
+                "brecq: what was done up to `layer1.0` could not be saved; what was saved before it is still there",
+            ),
+        ] {
+            assert_eq!(error.to_string(), said);
+        }
+    }
+}

@@ -5,6 +5,8 @@
 //! mapping would end the process by a signal. Rows have the same bits wherever they lie. This crate opens no file: the
 //! [`Budget`] is given a function that lends empty ones, which vanish when closed.
 
+mod at;
+
 use std::fmt;
 use std::fs::File;
 use std::io;
@@ -228,81 +230,100 @@ fn zeros(bytes: u64) -> Option<Vec<f32>> {
     Some(values)
 }
 
-/// Reading and writing files by position.
-mod at {
-    use std::fs::File;
-    use std::io::{self, ErrorKind};
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::AtomicUsize;
 
-    /// Writes all bytes.
-    pub(super) fn write(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
-        while !bytes.is_empty() {
-            match some::write(file, bytes, offset) {
-                Ok(0) => return Err(ErrorKind::WriteZero.into()),
-                Ok(n) => (bytes, offset) = (&bytes[n..], offset + n as u64),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+    /// A budget of so many bytes that spills to unnamed files.
+    fn budget(bytes: u64) -> Arc<Budget> {
+        Budget::new(bytes, tempfile::tempfile)
+    }
+
+    /// Every bit pattern has its turn, numbers or not.
+    fn pattern(seed: u32, len: usize) -> Vec<f32> {
+        (0..len as u32).map(|i| f32::from_bits((i + seed).wrapping_mul(0x9E37_79B9))).collect()
+    }
+
+    fn bits(values: &[f32]) -> Vec<u32> {
+        values.iter().map(|v| v.to_bits()).collect()
+    }
+
+    #[test]
+    fn rows_have_the_same_bits_in_memory_and_in_a_file() {
+        let all = [budget(u64::MAX), budget(0)].map(|budget| {
+            let mut rows = Rows::new(&budget, 50, 7).unwrap();
+            rows.write(30, &pattern(1, 10 * 7)).unwrap();
+            rows.write(3, &pattern(2, 20 * 7)).unwrap();
+            rows.write(4, &pattern(3, 7)).unwrap();
+            rows.write(50, &[]).unwrap();
+            let mut whole = vec![1.0; 50 * 7];
+            rows.read(0..50, &mut whole).unwrap();
+            let mut few = vec![1.0; 5 * 7];
+            rows.gather(&[39, 4, 4, 0, 49], &mut few).unwrap();
+            assert_eq!(bits(&few[7..14]), bits(&pattern(3, 7)));
+            (rows.is_spilled(), bits(&whole), bits(&few))
+        });
+        assert_eq!([all[0].0, all[1].0], [false, true]);
+        assert_eq!(all[0].1, all[1].1);
+        assert_eq!(all[0].2, all[1].2);
+        // Rows 0 to 2 and 40 on were never written.
+        assert!(all[1].1[..3 * 7].iter().chain(&all[1].1[40 * 7..]).all(|&bits| bits == 0));
+    }
+
+    #[test]
+    fn rows_share_the_budget_and_give_it_back() {
+        let budget = budget(100);
+        let first = Rows::new(&budget, 5, 4).unwrap();
+        let second = Rows::new(&budget, 2, 3).unwrap();
+        assert_eq!([first.is_spilled(), second.is_spilled()], [false, true]);
+        assert_eq!([budget.in_memory(), budget.spilled()], [80, 24]);
+        drop(first);
+        assert_eq!(budget.in_memory(), 0);
+        assert!(!Rows::new(&budget, 25, 1).unwrap().is_spilled());
+        assert_eq!(budget.in_memory(), 0);
+    }
+
+    #[test]
+    fn several_threads_read_one_file() {
+        let mut rows = Rows::new(&budget(0), 64, 3).unwrap();
+        let values = pattern(5, 64 * 3);
+        rows.write(0, &values).unwrap();
+        let wrong = AtomicUsize::new(0);
+        std::thread::scope(|scope| {
+            for thread in 0..4 {
+                let (rows, values, wrong) = (&rows, &values, &wrong);
+                scope.spawn(move || {
+                    for row in (0..64).map(|i| (i * 7 + thread) % 64) {
+                        let mut found = [0.0; 3];
+                        rows.gather(&[row], &mut found).unwrap();
+                        let same = bits(&found) == bits(&values[row * 3..row * 3 + 3]);
+                        wrong.fetch_add(usize::from(!same), Ordering::Relaxed);
+                    }
+                });
             }
-        }
-        Ok(())
+        });
+        assert_eq!(wrong.into_inner(), 0);
     }
 
-    /// Fills `into`; beyond the end of the file lies what was never written, which is zero.
-    pub(super) fn read(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<()> {
-        while !into.is_empty() {
-            match some::read(file, into, offset) {
-                Ok(0) => {
-                    into.fill(0);
-                    break;
-                }
-                Ok(n) => (into, offset) = (&mut into[n..], offset + n as u64),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Ok(())
-    }
-
-    #[cfg(unix)]
-    mod some {
-        use std::fs::File;
-        use std::io;
-        use std::os::unix::fs::FileExt;
-
-        pub(super) fn write(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
-            file.write_at(bytes, offset)
-        }
-
-        pub(super) fn read(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
-            file.read_at(into, offset)
+    #[test]
+    fn more_than_memory_and_no_file_is_refused_by_size() {
+        for (rows, row_len) in [(usize::MAX, usize::MAX), (1 << 40, 1 << 20)] {
+            let error = Rows::new(&Budget::unlimited(), rows, row_len).unwrap_err();
+            assert!(error.to_string().contains(&format!("{rows} rows of {row_len} values")), "{error}");
+            assert_eq!(error.source.kind(), io::ErrorKind::OutOfMemory);
         }
     }
 
-    #[cfg(windows)]
-    mod some {
-        use std::fs::File;
-        use std::io;
-        use std::os::windows::fs::FileExt;
-
-        pub(super) fn write(file: &File, bytes: &[u8], offset: u64) -> io::Result<usize> {
-            file.seek_write(bytes, offset)
-        }
-
-        pub(super) fn read(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
-            file.seek_read(into, offset)
-        }
-    }
-
-    #[cfg(not(any(unix, windows)))]
-    mod some {
-        use std::fs::File;
-        use std::io::{Error, ErrorKind, Result};
-
-        pub(super) fn write(_: &File, _: &[u8], _: u64) -> Result<usize> {
-            Err(Error::new(ErrorKind::Unsupported, "this system has no reading and writing by position"))
-        }
-
-        pub(super) fn read(file: &File, into: &mut [u8], offset: u64) -> Result<usize> {
-            write(file, into, offset)
-        }
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_full_disk_is_an_error_that_names_the_rows() {
+        let full = || File::options().read(true).write(true).open("/dev/full");
+        let mut rows = Rows::new(&Budget::new(0, full), 2, 8).unwrap().named("inputs of `layer1.0`");
+        let error = rows.write(0, &[1.0; 8]).unwrap_err();
+        assert_eq!(error.source.kind(), io::ErrorKind::StorageFull);
+        let said = error.to_string();
+        let expected = "cannot write inputs of `layer1.0` (2 rows of 8 values, 64 bytes in all): No space left on device";
+        assert!(said.starts_with(expected), "{said}");
     }
 }
