@@ -25,6 +25,7 @@ use crate::error::length;
 use crate::{Epilogue, Isa, ShapeError};
 use dense::Dense;
 use depthwise::Depthwise;
+use panel::Layout;
 
 /// A convolution with its weights packed for one instruction set. Immutable; share it between threads.
 #[derive(Clone, Debug)]
@@ -54,7 +55,7 @@ impl PackedConv2d {
         let body = if shape.is_depthwise() {
             Body::Depthwise(Depthwise::new(isa, shape))
         } else {
-            Body::Dense(Dense::new(isa, shape))
+            Body::Dense(Dense::new(isa, shape, Layout::onnx(shape)))
         };
         let mut packed = PackedConv2d { shape: *shape, body };
         packed.set_weights(weights, bias)?;

@@ -7,7 +7,7 @@
 
 use super::Conv2d;
 use super::block::Block;
-use super::panel::{self, Chunk, Panel};
+use super::panel::{self, Chunk, Layout, Panel};
 use super::tile::Tile;
 use crate::simd::{Kernel, Simd};
 use crate::{AlignedVec, Epilogue, Isa};
@@ -20,25 +20,26 @@ pub(super) struct Dense {
     block: Block,
     chunks: Vec<Chunk>,
     panels: Vec<Panel>,
+    layout: Layout,
     weights: AlignedVec,
     bias: AlignedVec,
 }
 
 impl Dense {
-    /// With all weights zero.
-    pub(super) fn new(isa: Isa, shape: &Conv2d) -> Dense {
+    /// With all weights zero. They will come in `layout`.
+    pub(super) fn new(isa: Isa, shape: &Conv2d, layout: Layout) -> Dense {
         let shape = shape.pixels_as_images();
         let block = Block::new(&shape);
         let chunks = panel::chunks(&shape, block.source[1]);
         let panels = panel::panels(isa, &shape);
         let lanes = panels.iter().map(|panel| panel.lanes).sum();
         let weights = AlignedVec::zeroed(lanes * (shape.weight_len() / shape.out_c));
-        Dense { isa, shape, block, chunks, panels, weights, bias: AlignedVec::zeroed(lanes) }
+        Dense { isa, shape, block, chunks, panels, layout, weights, bias: AlignedVec::zeroed(lanes) }
     }
 
     pub(super) fn set_weights(&mut self, weights: &[f32], bias: Option<&[f32]>) {
         for panel in &self.panels {
-            panel::pack(&self.shape, panel, weights, &mut self.weights[panel.weights..]);
+            self.layout.pack(&self.shape, panel, weights, &mut self.weights[panel.weights..]);
             let to = &mut self.bias[panel.bias..][..panel.channels];
             match bias {
                 Some(bias) => to.copy_from_slice(&bias[panel.channel..][..panel.channels]),
@@ -49,10 +50,6 @@ impl Dense {
 
     pub(super) fn scratch_len(&self) -> usize {
         self.block.scratch_len(&self.shape)
-    }
-
-    pub(super) fn weight_len(&self) -> usize {
-        self.shape.weight_len()
     }
 
     pub(super) fn run(

@@ -60,7 +60,7 @@ impl Conv2dGradient {
     pub fn set_weights(&mut self, weights: &[f32]) -> Result<(), ShapeError> {
         length("weights", weights.len(), self.shape.weight_len())?;
         match &mut self.data {
-            Data::Phases(phases) => phases.set_weights(&self.shape, weights),
+            Data::Phases(phases) => phases.set_weights(weights),
             Data::General(general) => general.set_weights(&self.shape, weights),
         }
         Ok(())

@@ -120,15 +120,53 @@ pub(super) fn panels(isa: Isa, shape: &Conv2d) -> Vec<Panel> {
     panels
 }
 
-/// Writes one panel of `weights: [out, in/groups, kh, kw]` to `packed: [term][lanes]`.
-pub(super) fn pack(shape: &Conv2d, panel: &Panel, weights: &[f32], packed: &mut [f32]) {
-    let group_in = shape.in_c / shape.groups;
-    let taps = shape.kernel[0] * shape.kernel[1];
-    let rows = weights.chunks_exact(group_in * taps).skip(panel.channel).take(panel.channels);
-    for (lane, row) in rows.enumerate() {
-        for (ic, row) in row.chunks_exact(taps).enumerate() {
-            for (tap, &weight) in row.iter().enumerate() {
-                packed[(tap * group_in + ic) * panel.lanes + lane] = weight;
+/// Where weight `(group, out, in, tap)` lies in a slice; taps in the order that a convolution meets them.
+#[derive(Clone, Debug)]
+pub(super) struct Layout {
+    /// Steps from one group, output channel of a group, and input channel of a group to the next.
+    pub(super) group: usize,
+    pub(super) out: usize,
+    pub(super) input: usize,
+    /// Of each tap, from the first weight of its kernel.
+    pub(super) taps: Vec<usize>,
+}
+
+impl Layout {
+    /// `[out, in/groups, kh, kw]`.
+    pub(super) fn onnx(shape: &Conv2d) -> Layout {
+        let taps = shape.kernel[0] * shape.kernel[1];
+        Layout {
+            group: shape.weight_len() / shape.groups,
+            out: shape.weight_len() / shape.out_c,
+            input: taps,
+            taps: (0..taps).collect(),
+        }
+    }
+
+    /// Writes one panel of `weights` to `packed: [term][lanes]`.
+    pub(super) fn pack(&self, shape: &Conv2d, panel: &Panel, weights: &[f32], packed: &mut [f32]) {
+        self.for_each_term(shape, panel, |term, at| {
+            let to = &mut packed[term * panel.lanes..][..panel.channels];
+            to.iter_mut().zip(weights[at..].iter().step_by(self.out)).for_each(|(to, from)| *to = *from);
+        });
+    }
+
+    /// Writes one panel's `packed: [term][lanes]` to where it lies in `weights`.
+    pub(super) fn unpack(&self, shape: &Conv2d, panel: &Panel, packed: &[f32], weights: &mut [f32]) {
+        self.for_each_term(shape, panel, |term, at| {
+            let from = &packed[term * panel.lanes..][..panel.channels];
+            from.iter().zip(weights[at..].iter_mut().step_by(self.out)).for_each(|(from, to)| *to = *from);
+        });
+    }
+
+    /// Calls `f(term, at)` with the place of the panel's first weight for each term of a sum; taps innermost, which are
+    /// neighbours in memory.
+    fn for_each_term(&self, shape: &Conv2d, panel: &Panel, mut f: impl FnMut(usize, usize)) {
+        let (group_in, group_out) = (shape.in_c / shape.groups, shape.out_c / shape.groups);
+        let first = panel.group * self.group + (panel.channel - panel.group * group_out) * self.out;
+        for input in 0..group_in {
+            for (tap, offset) in self.taps.iter().enumerate() {
+                f(tap * group_in + input, first + input * self.input + offset);
             }
         }
     }

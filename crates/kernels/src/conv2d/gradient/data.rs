@@ -6,6 +6,7 @@
 
 use super::super::Conv2d;
 use super::super::dense::Dense;
+use super::super::panel::Layout;
 use crate::{Epilogue, Isa};
 
 /// Values of one phase computed before they are spread over the input: a quarter of a common 1 MiB second-level cache.
@@ -18,8 +19,6 @@ pub(super) struct Phases {
     /// Images computed together before they are spread, and the values of a phase of so many.
     images: usize,
     positions: usize,
-    /// The kernel of one phase while it is packed.
-    flipped: Vec<f32>,
 }
 
 #[derive(Clone, Debug)]
@@ -69,6 +68,15 @@ fn remainders(shape: &Conv2d, axis: usize) -> Option<Vec<Remainder>> {
         .collect()
 }
 
+/// How a phase finds its weights in those of the forward convolution: its taps last to first, channels exchanged.
+fn flipped(shape: &Conv2d, rows: &Remainder, columns: &Remainder) -> Layout {
+    let [kh, kw] = shape.kernel;
+    let rows = (rows.tap..kh).step_by(shape.stride[0]).rev();
+    let row = |ky: usize| (columns.tap..kw).step_by(shape.stride[1]).rev().map(move |kx| ky * kw + kx);
+    let [group, input] = [shape.weight_len() / shape.groups, shape.weight_len() / shape.out_c];
+    Layout { group, input, out: kh * kw, taps: rows.flat_map(row).collect() }
+}
+
 impl Phases {
     /// With all weights zero; none if the shape has no such form.
     pub(super) fn new(isa: Isa, shape: &Conv2d) -> Option<Phases> {
@@ -89,24 +97,20 @@ impl Phases {
                 groups: shape.groups,
             };
             let met = rows.taps > 0 && columns.taps > 0;
-            let conv = met.then(|| Dense::new(isa, &phase_shape));
+            let conv = met.then(|| Dense::new(isa, &phase_shape, flipped(shape, &rows, &columns)));
             phases.push(Phase { rows, columns, conv });
         }
-        let largest = phases.iter().map(Phase::kernel_len).max().unwrap_or(0);
         let positions = phases.iter().map(|phase| phase.len(shape)).max().unwrap_or(1);
         let images = (SPREAD / positions).max(1);
         // A single phase is written where it belongs.
         let positions = if phases.len() > 1 { images * positions } else { 0 };
-        Some(Phases { phases, images, positions, flipped: vec![0.0; largest] })
+        Some(Phases { phases, images, positions })
     }
 
-    pub(super) fn set_weights(&mut self, shape: &Conv2d, weights: &[f32]) {
-        for phase in &mut self.phases {
-            let flipped = &mut self.flipped[..phase.kernel_len()];
-            phase.flip(shape, weights, flipped);
-            if let Some(conv) = &mut phase.conv {
-                conv.set_weights(flipped, None);
-            }
+    /// `weights: [out, in/groups, kh, kw]` of the forward convolution.
+    pub(super) fn set_weights(&mut self, weights: &[f32]) {
+        for conv in self.phases.iter_mut().filter_map(|phase| phase.conv.as_mut()) {
+            conv.set_weights(weights, None);
         }
     }
 
@@ -152,25 +156,6 @@ impl Phase {
     /// Values of its positions in one image.
     fn len(&self, shape: &Conv2d) -> usize {
         self.rows.count * self.columns.count * shape.in_c
-    }
-
-    fn kernel_len(&self) -> usize {
-        self.conv.as_ref().map_or(0, Dense::weight_len)
-    }
-
-    /// The phase's taps of `weights: [out, in/groups, kh, kw]`, last first, as `[in, out/groups, taps, taps]`.
-    fn flip(&self, shape: &Conv2d, weights: &[f32], flipped: &mut [f32]) {
-        let (group_in, group_out) = (shape.in_c / shape.groups, shape.out_c / shape.groups);
-        let [kh, kw] = shape.kernel;
-        let mut to = flipped.iter_mut();
-        for (ic, out) in (0..shape.in_c).flat_map(|ic| (0..group_out).map(move |out| (ic, out))) {
-            let row = (ic / group_in * group_out + out) * group_in + ic % group_in;
-            let kernel = &weights[row * kh * kw..][..kh * kw];
-            for ky in (self.rows.tap..kh).step_by(shape.stride[0]).rev() {
-                let taps = (self.columns.tap..kw).step_by(shape.stride[1]).rev();
-                to.by_ref().zip(taps).for_each(|(to, kx)| *to = kernel[ky * kw + kx]);
-            }
-        }
     }
 
     /// Runs `f` on each row of the phase in `dx`, numbered, that row starting at its first column.

@@ -8,7 +8,7 @@
 
 use super::super::Conv2d;
 use super::super::block::Block;
-use super::super::panel::{self, Chunk, Panel};
+use super::super::panel::{self, Chunk, Layout, Panel};
 use crate::Isa;
 use crate::simd::{Kernel, Simd};
 
@@ -25,6 +25,7 @@ pub(super) struct DenseWeights {
     block: Block,
     chunks: Vec<Chunk>,
     panels: Vec<Panel>,
+    layout: Layout,
     /// Pixels per piece.
     piece: usize,
 }
@@ -36,7 +37,8 @@ impl DenseWeights {
         let chunks = panel::chunks(&shape, block.source[1]);
         let panels = panel::panels(isa, &shape);
         let values = shape.in_c * shape.stride[0] * shape.stride[1] + shape.out_c;
-        DenseWeights { isa, shape, block, chunks, panels, piece: (PIECE / values).max(PIECE_PIXELS) }
+        let (layout, piece) = (Layout::onnx(&shape), (PIECE / values).max(PIECE_PIXELS));
+        DenseWeights { isa, shape, block, chunks, panels, layout, piece }
     }
 
     fn terms(&self) -> usize {
@@ -58,21 +60,7 @@ impl DenseWeights {
             self.isa.run(BlockKernel { weights: self, source, pixels, dy: &dy[outputs], sums });
         });
         for panel in &self.panels {
-            self.unpack(panel, &sums[panel.weights..][..panel.lanes * self.terms()], dw);
-        }
-    }
-
-    /// Writes one panel's `sums: [term][lanes]` to `dw: [out, in/groups, kh, kw]`.
-    fn unpack(&self, panel: &Panel, sums: &[f32], dw: &mut [f32]) {
-        let (terms, group_in) = (self.terms(), self.shape.in_c / self.shape.groups);
-        let taps = terms / group_in;
-        let dw = &mut dw[panel.channel * terms..][..panel.channels * terms];
-        for (lane, dw) in dw.chunks_exact_mut(terms).enumerate() {
-            for (ic, dw) in dw.chunks_exact_mut(taps).enumerate() {
-                for (tap, dw) in dw.iter_mut().enumerate() {
-                    *dw = sums[(tap * group_in + ic) * panel.lanes + lane];
-                }
-            }
+            self.layout.unpack(&self.shape, panel, &sums[panel.weights..], dw);
         }
     }
 }
