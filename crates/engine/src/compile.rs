@@ -216,6 +216,8 @@ impl<'a> Compiler<'a> {
             bias: fused.and_then(|f| f.bias.as_deref()),
             tail: fused.map_or(Tail::default(), |f| f.tail),
             isa: self.plan.isa,
+            learned: Vec::new(),
+            data_gradient: false,
         };
         // Kernels are spared the case of no elements at all, and forms that write down where each index of an axis
         // comes from, axes longer than any network has.

@@ -21,6 +21,12 @@ pub enum EvalError {
         /// Element type found.
         dtype: DType,
     },
+    /// A gradient was asked for through a result that does not change smoothly with the inputs.
+    #[error("no gradient passes through {op}: its result is rounded, or of integers")]
+    NotDifferentiable {
+        /// Operator name.
+        op: &'static str,
+    },
     /// An integer was divided by zero.
     #[error("an integer is divided by zero")]
     DivisionByZero,

@@ -61,6 +61,15 @@ impl Tail {
     }
 }
 
+/// A parameter of a node: what training changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Learned {
+    /// The constant at this input.
+    Input(usize),
+    /// The step size of a `FakeQuantize`.
+    Step,
+}
+
 /// Where a node stands when its form is chosen.
 pub(crate) struct Site<'a> {
     pub(crate) inputs: Vec<Option<Operand<'a>>>,
@@ -72,6 +81,10 @@ pub(crate) struct Site<'a> {
     pub(crate) bias: Option<&'a Tensor>,
     pub(crate) tail: Tail,
     pub(crate) isa: Isa,
+    /// Its parameters; empty but for [`ops::reversible`](crate::ops::reversible).
+    pub(crate) learned: Vec<Learned>,
+    /// Whether the way back goes on from input 0.
+    pub(crate) data_gradient: bool,
 }
 
 impl Site<'_> {

@@ -60,6 +60,7 @@ mod unsqueeze;
 
 use crate::EvalError;
 use crate::form::{Form, Operand, Site};
+use crate::gradient::reverse::{Reverse, Reversible};
 use lowbit_graph::ops::FakeQuantize;
 use lowbit_graph::{Graph, Node, Op, TensorType};
 use lowbit_kernels::{FakeQuant, Unary};
@@ -127,6 +128,98 @@ pub fn evaluate(op: &Op, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, Eval
     }
 }
 
+/// The vector-Jacobian product of an operator by its plain twin: d loss / d input for each input, from
+/// `grads[i]` = d loss / d output `i` (of the shape of the output; `None` for zero).
+///
+/// Row-major, in f64 and rounded once to the type of the input. `None` where an input takes no gradient: integers,
+/// shapes, limits, and everything if all of `grads` are `None`. At kinks as PyTorch: ReLU has none at 0 nor clips at
+/// their limits, pools pass it to the first of equals. [`FakeQuantize`] passes it straight through; see [`step_gradient`].
+///
+/// # Errors
+/// When inputs or gradients do not fit the operator, or the result is rounded or of integers
+/// ([`EvalError::NotDifferentiable`]).
+pub fn gradient(
+    op: &Op,
+    inputs: &[Option<&Tensor>],
+    grads: &[Option<&Tensor>],
+) -> Result<Vec<Option<Tensor>>, EvalError> {
+    support::gradient::check(op, inputs, grads)?;
+    let none = vec![None; inputs.len()];
+    // Of the operators with several outputs, Dropout differentiates only the first; Split sees all.
+    let Some(dy) = grads.iter().copied().flatten().next() else { return Ok(none) };
+    let mut found = match op {
+        Op::Add(op) => add::gradient(op, inputs, dy)?,
+        Op::AveragePool(op) => average_pool::gradient(op, inputs, dy)?,
+        Op::BatchNormalization(op) => batch_normalization::gradient(op, inputs, dy)?,
+        Op::Cast(op) => cast::gradient(op, inputs, dy)?,
+        Op::Clip(op) => clip::gradient(op, inputs, dy)?,
+        Op::Concat(op) => concat::gradient(op, inputs, dy)?,
+        Op::ConstantOfShape(_) => Vec::new(), // of its value, which is an attribute, not of the extents
+        Op::Conv(op) => conv::gradient(op, inputs, dy)?,
+        Op::ConvTranspose(op) => conv_transpose::gradient(op, inputs, dy)?,
+        Op::Div(op) => div::gradient(op, inputs, dy)?,
+        Op::Dropout(op) => dropout::gradient(op, inputs, dy)?,
+        Op::Erf(op) => erf::gradient(op, inputs, dy)?,
+        Op::Expand(op) => expand::gradient(op, inputs, dy)?,
+        Op::FakeQuantize(op) => fake_quantize::gradient(op, inputs, dy)?,
+        Op::Flatten(op) => flatten::gradient(op, inputs, dy)?,
+        Op::Gather(op) => gather::gradient(op, inputs, dy)?,
+        Op::Gelu(op) => gelu::gradient(op, inputs, dy)?,
+        Op::Gemm(op) => gemm::gradient(op, inputs, dy)?,
+        Op::GlobalAveragePool(op) => global_average_pool::gradient(op, inputs, dy)?,
+        Op::HardSigmoid(op) => hard_sigmoid::gradient(op, inputs, dy)?,
+        Op::HardSwish(op) => hard_swish::gradient(op, inputs, dy)?,
+        Op::Identity(op) => identity::gradient(op, inputs, dy)?,
+        Op::LayerNormalization(op) => layer_normalization::gradient(op, inputs, dy)?,
+        Op::LeakyRelu(op) => leaky_relu::gradient(op, inputs, dy)?,
+        Op::Lrn(op) => lrn::gradient(op, inputs, dy)?,
+        Op::MatMul(op) => matmul::gradient(op, inputs, dy)?,
+        Op::MaxPool(op) => max_pool::gradient(op, inputs, dy)?,
+        Op::Mul(op) => mul::gradient(op, inputs, dy)?,
+        Op::Pad(op) => pad::gradient(op, inputs, dy)?,
+        Op::Pow(op) => pow::gradient(op, inputs, dy)?,
+        Op::PRelu(op) => prelu::gradient(op, inputs, dy)?,
+        Op::ReduceMean(op) => reduce_mean::gradient(op, inputs, dy)?,
+        Op::Relu(op) => relu::gradient(op, inputs, dy)?,
+        Op::Reshape(op) => reshape::gradient(op, inputs, dy)?,
+        Op::Resize(op) => resize::gradient(op, inputs, dy)?,
+        Op::Sigmoid(op) => sigmoid::gradient(op, inputs, dy)?,
+        Op::Slice(op) => slice::gradient(op, inputs, dy)?,
+        Op::Softmax(op) => softmax::gradient(op, inputs, dy)?,
+        Op::Split(op) => split::gradient(op, inputs, grads)?,
+        Op::Sqrt(op) => sqrt::gradient(op, inputs, dy)?,
+        Op::Squeeze(op) => squeeze::gradient(op, inputs, dy)?,
+        Op::Sub(op) => sub::gradient(op, inputs, dy)?,
+        Op::Tanh(op) => tanh::gradient(op, inputs, dy)?,
+        Op::Transpose(op) => transpose::gradient(op, inputs, dy)?,
+        Op::Unsqueeze(op) => unsqueeze::gradient(op, inputs, dy)?,
+        Op::BipolarQuant(_)
+        | Op::BitShift(_)
+        | Op::BitwiseAnd(_)
+        | Op::BitwiseOr(_)
+        | Op::DequantizeLinear(_)
+        | Op::IntQuant(_)
+        | Op::QuantizeLinear(_)
+        | Op::Shape(_) => return Err(EvalError::NotDifferentiable { op: op.name() }),
+    };
+    found.resize(inputs.len(), None);
+    Ok(found)
+}
+
+/// d loss / d scale of each channel of a code (of the whole tensor if it has no axis), by the plain twin: `[channels]`, in
+/// the type of `x`, from `grad` = d loss / d output, of the shape of `x`.
+///
+/// Of x̂ = (q − z)·s + shift with q = clamp(round(x/s) + z, lo, hi), rounding taken as the identity (LSQ, Esser et al.
+/// 2020, arXiv:1902.08153, equation 3, with a zero point):
+/// ∂x̂/∂s = q − z − x/s where lo ≤ round(x/s) + z ≤ hi, else q − z. A channel of 0 bits has no step and gets 0.
+///
+/// # Errors
+/// When the code does not fit `x`, or `grad` is not a float tensor of its shape.
+pub fn step_gradient(op: &FakeQuantize, x: &Tensor, grad: &Tensor) -> Result<Tensor, EvalError> {
+    support::gradient::check(&Op::FakeQuantize(op.clone()), &[Some(x)], &[Some(grad)])?;
+    fake_quantize::step_gradient(op, x, grad)
+}
+
 /// [`evaluate`] as passes over a graph call it.
 ///
 /// # Errors
@@ -185,6 +278,38 @@ pub(crate) fn forward(op: &Op, site: &Site<'_>) -> Option<Form> {
     };
     // Only convolutions and matrix products carry a bias and a tail.
     form.filter(|_| !site.tail.is_some() && site.bias.is_none())
+}
+
+/// A node forward and back by fast forms, if its operator has both for this site.
+pub(crate) fn reversible(op: &Op, site: &Site<'_>) -> Option<Reversible> {
+    match op {
+        Op::Conv(op) => conv::reversible(op, site),
+        Op::Gemm(op) => gemm::reversible(op, site),
+        Op::MatMul(op) => matmul::reversible(op, site),
+        Op::FakeQuantize(op) => fake_quantize::reversible(op, site),
+        _ if !site.learned.is_empty() => None,
+        _ => Some(Reversible { form: forward(op, site)?, reverse: backward(op, site)?, update: None }),
+    }
+}
+
+/// The way back of [`forward`], if the operator has a fast one for this site.
+fn backward(op: &Op, site: &Site<'_>) -> Option<Reverse> {
+    match op {
+        Op::Add(op) => add::backward(op, site),
+        Op::Clip(op) => clip::backward(op, site),
+        Op::Dropout(op) => dropout::backward(op, site),
+        Op::Flatten(op) => flatten::backward(op, site),
+        Op::GlobalAveragePool(op) => global_average_pool::backward(op, site),
+        Op::HardSwish(op) => hard_swish::backward(op, site),
+        Op::Identity(op) => identity::backward(op, site),
+        Op::Relu(op) => relu::backward(op, site),
+        Op::Reshape(op) => reshape::backward(op, site),
+        Op::Sigmoid(op) => sigmoid::backward(op, site),
+        Op::Squeeze(op) => squeeze::backward(op, site),
+        Op::Tanh(op) => tanh::backward(op, site),
+        Op::Unsqueeze(op) => unsqueeze::backward(op, site),
+        _ => None,
+    }
 }
 
 /// The activation of a node as a kernel's epilogue knows it, if it does.

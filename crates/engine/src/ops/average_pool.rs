@@ -1,7 +1,8 @@
 //! `AveragePool`.
 
 use super::support::fast;
-use super::support::window::{Cell, pool};
+use super::support::gradient::{self, InputGradients};
+use super::support::window::{Cell, pool, windows};
 use super::support::{float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
@@ -22,6 +23,31 @@ pub(super) fn reference(op: &AveragePool, inputs: &[Option<&Tensor>]) -> Result<
         sum / count as f64
     })?;
     Ok(vec![from_f64(&ty, y)?])
+}
+
+/// Each cell that was averaged gets an equal share.
+pub(super) fn gradient(
+    op: &AveragePool,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let x = required(inputs, 0, "X")?;
+    let window = op.resolve(x.shape())?;
+    let mut dx = vec![0.0; x.len()];
+    for ((plane, cells), dy) in windows(x.shape(), &window)?.zip(dy.to_f64()) {
+        let counts = |cell: &Cell| match cell {
+            Cell::At(_) => true,
+            Cell::Padding => op.count_include_pad,
+            Cell::Beyond => false,
+        };
+        let share = dy / cells.clone().filter(counts).count() as f64;
+        for cell in cells {
+            if let Cell::At(i) = cell {
+                dx[plane + i] += share;
+            }
+        }
+    }
+    Ok(vec![gradient::of(inputs, 0, dx)?])
 }
 
 /// One and two spatial axes on channels-last data.

@@ -1,5 +1,6 @@
 //! `BatchNormalization`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::{around, float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
@@ -23,6 +24,33 @@ pub(super) fn reference(
         (x - mean[c]) / (variance[c] + f64::from(op.epsilon)).sqrt() * scale[c] + shift[c]
     };
     Ok(vec![from_f64(&ty, x.to_f64().into_iter().enumerate().map(normal).collect())?])
+}
+
+/// Of the statistics too: at rest they are parameters like the others.
+pub(super) fn gradient(
+    op: &BatchNormalization,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let x = required(inputs, 0, "X")?;
+    let parameter = |i, name| required(inputs, i, name).map(Tensor::to_f64);
+    let (scale, mean, variance) =
+        (parameter(1, "scale")?, parameter(3, "input_mean")?, parameter(4, "input_var")?);
+    let [_, channels, cells] = around(x.shape(), 1);
+    let mut dx = Vec::with_capacity(x.len());
+    let [mut by_scale, mut by_shift, mut by_mean, mut by_variance] = [0; 4].map(|_| vec![0.0; channels]);
+    for (i, (x, dy)) in x.to_f64().into_iter().zip(dy.to_f64()).enumerate() {
+        let c = i / cells % channels;
+        let deviation = (variance[c] + f64::from(op.epsilon)).sqrt();
+        let (normal, slope) = ((x - mean[c]) / deviation, scale[c] / deviation);
+        dx.push(dy * slope);
+        by_scale[c] += dy * normal;
+        by_shift[c] += dy;
+        by_mean[c] -= dy * slope;
+        by_variance[c] -= dy * slope * normal / (2.0 * deviation);
+    }
+    let all = [dx, by_scale, by_shift, by_mean, by_variance];
+    all.into_iter().enumerate().map(|(i, values)| gradient::of(inputs, i, values)).collect()
 }
 
 /// One factor and one shift per channel, on channels-last data.

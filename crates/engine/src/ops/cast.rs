@@ -1,5 +1,6 @@
 //! `Cast`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::required;
 use crate::EvalError;
 use lowbit_graph::ops::Cast;
@@ -7,6 +8,15 @@ use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &Cast, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![required(inputs, 0, "input")?.cast(op.to)])
+}
+
+/// Between float types; integers take none.
+pub(super) fn gradient(
+    _: &Cast,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::passed(inputs, dy)
 }
 
 #[cfg(test)]

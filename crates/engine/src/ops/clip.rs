@@ -1,9 +1,11 @@
 //! `Clip`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{from_f64, from_i64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Operand, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::Clip;
 use lowbit_kernels::Unary;
 use lowbit_tensor::{DType, Tensor};
@@ -22,6 +24,18 @@ pub(super) fn reference(op: &Clip, inputs: &[Option<&Tensor>]) -> Result<Vec<Ten
         from_f64(&ty, x.to_f64().into_iter().map(|x| clip(x, lower, upper)).collect())
     };
     Ok(vec![y?])
+}
+
+/// Zero at the limits as beyond them, as ReLU's is at zero. Limits take no gradient: they are given, not trained.
+pub(super) fn gradient(
+    _: &Clip,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let limit = |i: usize| Some(inputs.get(i).copied().flatten()?.to_f64()[0]);
+    let lower = limit(1).unwrap_or(f64::NEG_INFINITY);
+    let upper = limit(2).unwrap_or(f64::INFINITY);
+    gradient::elementwise(inputs, dy, |x| if lower < x && x < upper { 1.0 } else { 0.0 })
 }
 
 /// Limits `x`, the upper limit last. Comparisons, because `max` and `min` of floats would drop NaN.
@@ -49,6 +63,11 @@ pub(super) fn limits(lo: Option<&Operand<'_>>, hi: Option<&Operand<'_>>) -> Opti
     };
     let (lo, hi) = (limit(lo, f32::NEG_INFINITY)?, limit(hi, f32::INFINITY)?);
     (lo <= hi).then_some(Unary::Clip { lo, hi })
+}
+
+/// Nothing passes at the limits and beyond.
+pub(super) fn backward(_: &Clip, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::unary(site.isa, limits(site.input(1), site.input(2))?))
 }
 
 #[cfg(test)]

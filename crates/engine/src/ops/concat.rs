@@ -1,5 +1,6 @@
 //! `Concat`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::{infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
@@ -19,6 +20,15 @@ pub(super) fn reference(op: &Concat, inputs: &[Option<&Tensor>]) -> Result<Vec<T
         }
     }
     Ok(vec![Tensor::new(ty.shape, data)?])
+}
+
+pub(super) fn gradient(
+    op: &Concat,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let all: Vec<usize> = (0..inputs.len()).collect();
+    gradient::moved(inputs, &all, &[Some(dy)], |places| reference(op, places))
 }
 
 /// Along the channels of channels-last data, or along any axis of row-major data; constants come as they are.

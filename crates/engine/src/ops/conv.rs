@@ -1,12 +1,16 @@
 //! `Conv`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::window::{Cell, cell};
 use super::support::{float, from_f64, infer, required};
 use crate::EvalError;
-use crate::form::{Form, Layout, Site};
+use crate::form::{Form, Layout, Learned, Site};
+use crate::gradient::reverse::{Reverse, Reversible};
 use lowbit_graph::ops::Conv;
+use lowbit_kernels::conv2d::Conv2dGradient;
 use lowbit_kernels::{Conv2d, PackedConv2d};
 use lowbit_tensor::Tensor;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 pub(super) fn reference(op: &Conv, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);
@@ -35,8 +39,43 @@ pub(super) fn reference(op: &Conv, inputs: &[Option<&Tensor>]) -> Result<Vec<Ten
     Ok(vec![from_f64(&ty, y)?])
 }
 
-/// One and two spatial axes on channels-last data, with the whole tail fused; weights are packed here, once.
-pub(super) fn forward(op: &Conv, site: &Site<'_>) -> Option<Form> {
+pub(super) fn gradient(
+    op: &Conv,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let (x, w) = (required(inputs, 0, "X")?, required(inputs, 1, "W")?);
+    let window = op.resolve(x.shape(), w.shape())?;
+    let (extents, taps) = (&x.shape()[2..], w.shape()[2..].iter().product::<usize>());
+    let (cells, outputs): (usize, usize) = (extents.iter().product(), window.output.iter().product());
+    let ([m, per_group], channels) = ([w.shape()[0], w.shape()[1]], x.shape()[1]);
+    let mut grads = gradient::products(inputs, &dy.to_f64(), |add| {
+        for (image, out) in (0..x.shape()[0]).flat_map(|image| (0..m).map(move |out| (image, out))) {
+            let first = image * channels + out / (m / op.group) * per_group;
+            for (position, tap) in (0..outputs).flat_map(|position| (0..taps).map(move |tap| (position, tap)))
+            {
+                let Cell::At(cell) = cell(position, tap, &window, extents) else { continue };
+                for c in 0..per_group {
+                    let y = (image * m + out) * outputs + position;
+                    add(y, (first + c) * cells + cell, (out * per_group + c) * taps + tap);
+                }
+            }
+        }
+    })?;
+    grads.push(gradient::bias(inputs, dy)?);
+    Ok(grads)
+}
+
+/// A layer as kernels take it, with its constants.
+struct Layer {
+    conv: Conv2d,
+    weights: Vec<f32>,
+    /// Its own and that of the group.
+    bias: Option<Vec<f32>>,
+}
+
+/// One and two spatial axes; `None` for more, or for weights known at run time only.
+fn layer(op: &Conv, site: &Site<'_>) -> Option<Layer> {
     let x = site.data(0)?;
     let (weights, shape) = (site.input(1)?.weights()?, &site.input(1)?.ty.shape);
     let own = match site.input(2) {
@@ -64,7 +103,13 @@ pub(super) fn forward(op: &Conv, site: &Site<'_>) -> Option<Form> {
         pads: [top, left, bottom, right],
         groups: op.group,
     };
-    let packed = PackedConv2d::new(site.isa, &conv, &weights, bias.as_deref()).ok()?;
+    Some(Layer { conv, weights, bias })
+}
+
+/// On channels-last data, with the whole tail fused; weights are packed here, once.
+pub(super) fn forward(op: &Conv, site: &Site<'_>) -> Option<Form> {
+    let layer = layer(op, site)?;
+    let packed = PackedConv2d::new(site.isa, &layer.conv, &layer.weights, layer.bias.as_deref()).ok()?;
     let tail = site.tail;
     Some(Form {
         reads: vec![(0, Layout::ChannelsLast)],
@@ -74,6 +119,75 @@ pub(super) fn forward(op: &Conv, site: &Site<'_>) -> Option<Form> {
             packed.run(inputs[0], &tail.epilogue(inputs), scratch, output);
         }),
     })
+}
+
+/// What the two ways of a layer whose weights change share.
+struct Shared {
+    there: PackedConv2d,
+    back: Conv2dGradient,
+    weights: Vec<f32>,
+    bias: Option<Vec<f32>>,
+}
+
+/// Forward and back, with weights and bias that may be parameters. A bias that the group adds is not one.
+pub(super) fn reversible(op: &Conv, site: &Site<'_>) -> Option<Reversible> {
+    let Layer { conv, weights, bias } = layer(op, site)?;
+    if site.learned.contains(&Learned::Input(2)) && site.bias.is_some() {
+        return None;
+    }
+    let there = PackedConv2d::new(site.isa, &conv, &weights, bias.as_deref()).ok()?;
+    let mut back = Conv2dGradient::new(site.isa, &conv).ok()?;
+    back.set_weights(&weights).ok()?;
+    let scratch = [there.scratch_len(), back.scratch_len()];
+    let (isa, tail, onwards) = (site.isa, site.tail, site.data_gradient);
+    let learned = site.learned.clone();
+    let shared = Arc::new(RwLock::new(Shared { there, back, weights, bias }));
+    let (run, reverse, update) = (shared.clone(), shared.clone(), shared);
+    let parameters = learned.clone();
+    Some(Reversible {
+        form: Form {
+            reads: vec![(0, Layout::ChannelsLast)],
+            output: Layout::ChannelsLast,
+            scratch: scratch[0],
+            run: Box::new(move |inputs, scratch, output| {
+                read(&run).there.run(inputs[0], &tail.epilogue(inputs), scratch, output);
+            }),
+        },
+        reverse: Reverse {
+            scratch: scratch[1],
+            run: Box::new(move |pull| {
+                pull.through_tail(isa, &tail);
+                let shared = read(&reverse);
+                for (learned, gradient) in learned.iter().zip(&mut *pull.parameters) {
+                    match learned {
+                        Learned::Input(1) => {
+                            shared.back.weights(pull.inputs[0], pull.grad, pull.scratch, gradient);
+                        }
+                        _ => shared.back.bias(pull.grad, gradient),
+                    }
+                }
+                if let Some(Some(sink)) = pull.sinks.first_mut() {
+                    shared.back.data(pull.grad, pull.scratch, sink.grad, sink.add);
+                }
+            }),
+        },
+        update: Some(Box::new(move |nth, values| {
+            let shared = &mut *update.write().unwrap_or_else(PoisonError::into_inner);
+            match parameters[nth] {
+                Learned::Input(1) => shared.weights.copy_from_slice(values),
+                _ => shared.bias = Some(values.to_vec()),
+            }
+            let set = shared.there.set_weights(&shared.weights, shared.bias.as_deref());
+            set.expect("parameters keep their length");
+            if onwards {
+                shared.back.set_weights(&shared.weights).expect("parameters keep their length");
+            }
+        })),
+    })
+}
+
+fn read(shared: &RwLock<Shared>) -> RwLockReadGuard<'_, Shared> {
+    shared.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `ConvTranspose`.
 
-use super::support::{float, from_f64, infer, required};
+use super::support::gradient::{self, InputGradients};
+use super::support::{around, float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::{ConvTranspose, Resolved};
@@ -11,28 +12,54 @@ pub(super) fn reference(op: &ConvTranspose, inputs: &[Option<&Tensor>]) -> Resul
     let ty = infer(op, inputs)?.remove(0);
     let (x, w) = (required(inputs, 0, "X")?, required(inputs, 1, "W")?);
     float("ConvTranspose", x)?;
-    let bias = inputs.get(2).copied().flatten().map(Tensor::to_f64);
-    let window = op.resolve(x.shape(), w.shape())?;
-    let (extents, taps) = (&x.shape()[2..], w.shape()[2..].iter().product::<usize>());
-    let (cells, outputs): (usize, usize) = (extents.iter().product(), window.output.iter().product());
-    let (channels, per_group) = (x.shape()[1], w.shape()[1]);
+    let mut y = match inputs.get(2).copied().flatten() {
+        Some(bias) => {
+            let (bias, [_, channels, cells]) = (bias.to_f64(), around(&ty.shape, 1));
+            (0..ty.len()).map(|i| bias[i / cells % channels]).collect()
+        }
+        None => vec![0.0; ty.len()],
+    };
     let (xs, ws) = (x.to_f64(), w.to_f64());
-    let mut y = Vec::with_capacity(ty.len());
-    for (image, out) in (0..ty.shape[0]).flat_map(|image| (0..ty.shape[1]).map(move |out| (image, out))) {
-        let first = out / per_group * (channels / op.group);
-        for position in 0..outputs {
-            let mut sum = bias.as_ref().map_or(0.0, |b| b[out]);
-            for tap in 0..taps {
-                let Some(cell) = source(position, tap, &window, extents) else { continue };
-                for c in first..first + channels / op.group {
-                    let weight = ws[(c * per_group + out % per_group) * taps + tap];
-                    sum += weight * xs[(image * channels + c) * cells + cell];
-                }
+    let window = op.resolve(x.shape(), w.shape())?;
+    products((&window, op.group), x.shape(), w.shape(), |o, i, j| y[o] += ws[j] * xs[i]);
+    Ok(vec![from_f64(&ty, y)?])
+}
+
+pub(super) fn gradient(
+    op: &ConvTranspose,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let (x, w) = (required(inputs, 0, "X")?, required(inputs, 1, "W")?);
+    let window = op.resolve(x.shape(), w.shape())?;
+    let mut grads = gradient::products(inputs, &dy.to_f64(), |add| {
+        products((&window, op.group), x.shape(), w.shape(), add)
+    })?;
+    grads.push(gradient::bias(inputs, dy)?);
+    Ok(grads)
+}
+
+/// Calls `add` with the flat indices (output, input, weight) of each product that an output sums, output by output.
+fn products(
+    (window, group): (&Resolved, usize),
+    x: &[usize],
+    w: &[usize],
+    mut add: impl FnMut(usize, usize, usize),
+) {
+    let (extents, taps) = (&x[2..], w[2..].iter().product::<usize>());
+    let (cells, outputs): (usize, usize) = (extents.iter().product(), window.output.iter().product());
+    let ([inputs, per_group], channels) = ([x[1] / group, w[1]], w[1] * group);
+    for (plane, position) in (0..x[0] * channels).flat_map(|plane| (0..outputs).map(move |at| (plane, at))) {
+        let (image, out) = (plane / channels, plane % channels);
+        let first = out / per_group * inputs;
+        for tap in 0..taps {
+            let Some(cell) = source(position, tap, window, extents) else { continue };
+            for c in first..first + inputs {
+                let weight = (c * per_group + out % per_group) * taps + tap;
+                add(plane * outputs + position, (image * x[1] + c) * cells + cell, weight);
             }
-            y.push(sum);
         }
     }
-    Ok(vec![from_f64(&ty, y)?])
 }
 
 /// Flat input cell that reaches flat output `position` through tap `tap`, if there is one.

@@ -1,6 +1,7 @@
 //! `Div`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{required, zip};
 use crate::EvalError;
 use crate::form::{Form, Site};
@@ -17,6 +18,14 @@ pub(super) fn reference(op: &Div, inputs: &[Option<&Tensor>]) -> Result<Vec<Tens
     let on_integers =
         |a: i64, b: i64| if unsigned { (a as u64 / b as u64) as i64 } else { a.wrapping_div(b) };
     zip(op, inputs, |a, b| a / b, on_integers)
+}
+
+pub(super) fn gradient(
+    _: &Div,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::pairwise(inputs, dy, |a, b| [1.0 / b, -a / (b * b)])
 }
 
 pub(super) fn forward(_: &Div, site: &Site<'_>) -> Option<Form> {

@@ -1,9 +1,11 @@
 //! `Dropout`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{infer, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::Dropout;
 use lowbit_tensor::{Data, Tensor};
 
@@ -14,8 +16,20 @@ pub(super) fn reference(op: &Dropout, inputs: &[Option<&Tensor>]) -> Result<Vec<
     Ok(vec![x.clone(), mask])
 }
 
+pub(super) fn gradient(
+    _: &Dropout,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::passed(inputs, dy)
+}
+
 pub(super) fn forward(_: &Dropout, site: &Site<'_>) -> Option<Form> {
     fast::map(site, |x| x)
+}
+
+pub(super) fn backward(_: &Dropout, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::copy(site.isa))
 }
 
 #[cfg(test)]

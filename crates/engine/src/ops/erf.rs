@@ -1,15 +1,25 @@
 //! `Erf`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
 use lowbit_graph::ops::Erf;
 use lowbit_kernels::Unary;
 use lowbit_tensor::Tensor;
+use std::f64::consts::FRAC_2_SQRT_PI;
 
 pub(super) fn reference(_: &Erf, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![map("Erf", required(inputs, 0, "X")?, libm::erf)?])
+}
+
+pub(super) fn gradient(
+    _: &Erf,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::elementwise(inputs, dy, |x| FRAC_2_SQRT_PI * (-x * x).exp())
 }
 
 pub(super) fn forward(_: &Erf, site: &Site<'_>) -> Option<Form> {

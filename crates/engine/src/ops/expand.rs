@@ -1,6 +1,7 @@
 //! `Expand`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::moves::Moves;
 use super::support::{broadcast_indices, infer, required};
 use crate::EvalError;
@@ -13,6 +14,14 @@ pub(super) fn reference(op: &Expand, inputs: &[Option<&Tensor>]) -> Result<Vec<T
     let x = required(inputs, 0, "input")?;
     let data = x.data().take(broadcast_indices(x.shape(), &ty.shape));
     Ok(vec![Tensor::new(ty.shape, data)?])
+}
+
+pub(super) fn gradient(
+    op: &Expand,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::moved(inputs, &[0], &[Some(dy)], |places| reference(op, places))
 }
 
 /// Repeats along the axes where there is one.

@@ -1,9 +1,11 @@
 //! `Flatten`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::reshaped;
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::Flatten;
 use lowbit_tensor::Tensor;
 
@@ -11,8 +13,20 @@ pub(super) fn reference(op: &Flatten, inputs: &[Option<&Tensor>]) -> Result<Vec<
     reshaped(op, inputs)
 }
 
+pub(super) fn gradient(
+    _: &Flatten,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::passed(inputs, dy)
+}
+
 pub(super) fn forward(_: &Flatten, site: &Site<'_>) -> Option<Form> {
     fast::copy(site)
+}
+
+pub(super) fn backward(_: &Flatten, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::copy(site.isa))
 }
 
 #[cfg(test)]

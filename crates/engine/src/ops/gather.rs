@@ -1,6 +1,7 @@
 //! `Gather`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::moves::Moves;
 use super::support::{infer, required};
 use crate::EvalError;
@@ -30,6 +31,14 @@ pub(super) fn reference(op: &Gather, inputs: &[Option<&Tensor>]) -> Result<Vec<T
     };
     let data = x.data().take((0..ty.len()).map(source));
     Ok(vec![Tensor::new(ty.shape, data)?])
+}
+
+pub(super) fn gradient(
+    op: &Gather,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::moved(inputs, &[0], &[Some(dy)], |places| reference(op, places))
 }
 
 /// Constant indices into row-major data.

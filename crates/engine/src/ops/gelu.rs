@@ -1,13 +1,14 @@
 //! `Gelu`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
 use lowbit_graph::ops::Gelu;
 use lowbit_kernels::{Unary, elementwise};
 use lowbit_tensor::Tensor;
-use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI};
+use std::f64::consts::{FRAC_1_SQRT_2, FRAC_2_PI, FRAC_2_SQRT_PI};
 
 pub(super) fn reference(op: &Gelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let x = required(inputs, 0, "X")?;
@@ -17,6 +18,25 @@ pub(super) fn reference(op: &Gelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Ten
         false => map("Gelu", x, |x| 0.5 * x * libm::erfc(-x * FRAC_1_SQRT_2)),
     };
     Ok(vec![y?])
+}
+
+pub(super) fn gradient(
+    op: &Gelu,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let cubic = 0.044715;
+    match op.tanh {
+        true => gradient::elementwise(inputs, dy, |x| {
+            let t = (FRAC_2_PI.sqrt() * (x + cubic * x * x * x)).tanh();
+            0.5 * (1.0 + t) + 0.5 * x * (1.0 - t * t) * FRAC_2_PI.sqrt() * (1.0 + 3.0 * cubic * x * x)
+        }),
+        // Φ(x) + x·φ(x)
+        false => gradient::elementwise(inputs, dy, |x| {
+            let density = (-0.5 * x * x).exp() * 0.5 * FRAC_1_SQRT_2 * FRAC_2_SQRT_PI;
+            0.5 * libm::erfc(-x * FRAC_1_SQRT_2) + x * density
+        }),
+    }
 }
 
 pub(super) fn forward(op: &Gelu, site: &Site<'_>) -> Option<Form> {

@@ -1,10 +1,12 @@
 //! `Gemm`.
 
+use super::support::gradient::{self, InputGradients};
+use super::support::linear::Linear;
 use super::support::{broadcast_indices, float, from_f64, infer, required};
 use crate::EvalError;
-use crate::form::{Form, Layout, Site};
+use crate::form::{Form, Learned, Site};
+use crate::gradient::reverse::Reversible;
 use lowbit_graph::ops::Gemm;
-use lowbit_kernels::PackedLinear;
 use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &Gemm, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
@@ -29,13 +31,36 @@ pub(super) fn reference(op: &Gemm, inputs: &[Option<&Tensor>]) -> Result<Vec<Ten
     Ok(vec![from_f64(&ty, y)?])
 }
 
-/// A constant B and a bias per column: a linear layer with the whole tail fused. Factors are folded into the weights.
-pub(super) fn forward(op: &Gemm, site: &Site<'_>) -> Option<Form> {
+pub(super) fn gradient(
+    op: &Gemm,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let (a, b) = (required(inputs, 0, "A")?, required(inputs, 1, "B")?);
+    let [m, k, n] = op.extents(a.shape(), b.shape())?;
+    let scaled = |factor: f32| dy.to_f64().into_iter().map(move |dy| f64::from(factor) * dy);
+    let mut grads = gradient::products(inputs, &scaled(op.alpha).collect::<Vec<_>>(), |add| {
+        for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
+            for i in 0..k {
+                let left = if op.trans_a { i * m + row } else { row * k + i };
+                let right = if op.trans_b { column * k + i } else { i * n + column };
+                add(row * n + column, left, right);
+            }
+        }
+    })?;
+    if let Some(c) = inputs.get(2).copied().flatten() {
+        grads.push(gradient::of(inputs, 2, gradient::folded(scaled(op.beta), &[m, n], c.shape()))?);
+    }
+    Ok(grads)
+}
+
+/// The node as a linear layer: a constant B that data multiplies from the left, and a constant bias per column.
+fn layer(op: &Gemm, site: &Site<'_>) -> Option<Linear> {
     let (x, b) = (site.data(0)?, site.input(1)?);
     let [_, k, n] = op.extents(&x.ty.shape, &b.ty.shape).ok()?;
-    let mut weights =
-        if op.trans_b { b.weights()? } else { super::support::fast::transposed(&b.weights()?, k, n) };
-    weights.iter_mut().for_each(|w| *w *= op.alpha);
+    if op.trans_a {
+        return None;
+    }
     let bias = match site.input(2) {
         None => None,
         Some(c) => {
@@ -51,18 +76,24 @@ pub(super) fn forward(op: &Gemm, site: &Site<'_>) -> Option<Form> {
             Some(values.into_iter().map(|v| v * op.beta).collect::<Vec<f32>>())
         }
     };
-    if op.trans_a {
-        return None;
-    }
     let bias = site.with_bias(bias, n)?;
-    let packed = PackedLinear::new(site.isa, k, n, &weights, bias.as_deref()).ok()?;
-    let tail = site.tail;
-    Some(Form {
-        reads: vec![(0, Layout::RowMajor)],
-        output: Layout::RowMajor,
-        scratch: 0,
-        run: Box::new(move |inputs, _, y| packed.run(inputs[0], &tail.epilogue(inputs), y)),
-    })
+    let (weights, transposed) = (b.weights()?, op.trans_b);
+    Some(Linear { inputs: k, outputs: n, weights, transposed, alpha: op.alpha, bias })
+}
+
+/// A linear layer with the whole tail fused. Factors are folded into the weights.
+pub(super) fn forward(op: &Gemm, site: &Site<'_>) -> Option<Form> {
+    layer(op, site)?.forward(site)
+}
+
+/// Forward and back, with weights and bias that may be parameters.
+pub(super) fn reversible(op: &Gemm, site: &Site<'_>) -> Option<Reversible> {
+    let whole = op.beta == 1.0 && site.input(2).is_none_or(|c| Some(&c.ty.len()) == c.ty.shape.last());
+    let layer = layer(op, site)?;
+    let learns_bias = site.learned.contains(&Learned::Input(2));
+    let takes_bias =
+        whole && layer.bias.as_ref().is_some_and(|b| Some(b.len()) == site.input(2).map(|c| c.ty.len()));
+    if learns_bias && !takes_bias { None } else { layer.reversible(site) }
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! `GlobalAveragePool`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::{float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::GlobalAveragePool;
 use lowbit_kernels::pool::global_average_pool;
 use lowbit_tensor::Tensor;
@@ -19,6 +21,17 @@ pub(super) fn reference(
     Ok(vec![from_f64(&ty, (0..ty.len()).map(mean).collect())?])
 }
 
+pub(super) fn gradient(
+    _: &GlobalAveragePool,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let x = required(inputs, 0, "X")?;
+    let (dy, cells) = (dy.to_f64(), x.shape()[2..].iter().product::<usize>());
+    let dx = (0..x.len()).map(|i| dy[i / cells] / cells as f64).collect();
+    Ok(vec![gradient::of(inputs, 0, dx)?])
+}
+
 /// On channels-last data.
 pub(super) fn forward(_: &GlobalAveragePool, site: &Site<'_>) -> Option<Form> {
     let (isa, shape) = (site.isa, &site.data(0)?.ty.shape);
@@ -27,6 +40,19 @@ pub(super) fn forward(_: &GlobalAveragePool, site: &Site<'_>) -> Option<Form> {
         return None;
     }
     Some(Form::unary(Layout::ChannelsLast, move |x, y| global_average_pool(isa, pixels, channels, x, y)))
+}
+
+/// Every cell of a channel gets the same share.
+pub(super) fn backward(_: &GlobalAveragePool, site: &Site<'_>) -> Option<Reverse> {
+    let (isa, shape) = (site.isa, &site.data(0)?.ty.shape);
+    let (channels, pixels) = (shape[1], shape[2..].iter().product());
+    Some(Reverse::new(move |pull| {
+        if let Some(sink) = &mut pull.sinks[0] {
+            crate::gradient::standin::global_average_pool_backward(
+                isa, pixels, channels, pull.grad, sink.grad, sink.add,
+            );
+        }
+    }))
 }
 
 #[cfg(test)]

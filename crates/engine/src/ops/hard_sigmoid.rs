@@ -1,6 +1,7 @@
 //! `HardSigmoid`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
@@ -11,6 +12,17 @@ use lowbit_tensor::Tensor;
 pub(super) fn reference(op: &HardSigmoid, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let (alpha, beta) = (f64::from(op.alpha), f64::from(op.beta));
     Ok(vec![map("HardSigmoid", required(inputs, 0, "X")?, |x| (alpha * x + beta).clamp(0.0, 1.0))?])
+}
+
+/// Zero at both bends.
+pub(super) fn gradient(
+    op: &HardSigmoid,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let (alpha, beta) = (f64::from(op.alpha), f64::from(op.beta));
+    let rises = |x: f64| (0.0 < alpha * x + beta) & (alpha * x + beta < 1.0);
+    gradient::elementwise(inputs, dy, |x| if rises(x) { alpha } else { 0.0 })
 }
 
 pub(super) fn forward(op: &HardSigmoid, site: &Site<'_>) -> Option<Form> {

@@ -1,9 +1,11 @@
 //! `HardSwish`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::HardSwish;
 use lowbit_kernels::Unary;
 use lowbit_tensor::Tensor;
@@ -12,8 +14,25 @@ pub(super) fn reference(_: &HardSwish, inputs: &[Option<&Tensor>]) -> Result<Vec
     Ok(vec![map("HardSwish", required(inputs, 0, "X")?, |x| x * (x / 6.0 + 0.5).clamp(0.0, 1.0))?])
 }
 
+/// At both bends that of the straight side.
+pub(super) fn gradient(
+    _: &HardSwish,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::elementwise(inputs, dy, |x| match x {
+        _ if x <= -3.0 => 0.0,
+        _ if x < 3.0 => x / 3.0 + 0.5,
+        _ => 1.0,
+    })
+}
+
 pub(super) fn forward(_: &HardSwish, site: &Site<'_>) -> Option<Form> {
     fast::unary(Unary::HardSwish, site)
+}
+
+pub(super) fn backward(_: &HardSwish, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::unary(site.isa, Unary::HardSwish))
 }
 
 #[cfg(test)]

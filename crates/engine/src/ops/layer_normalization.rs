@@ -1,5 +1,6 @@
 //! `LayerNormalization`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::{broadcast_indices, fast, float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
@@ -28,6 +29,36 @@ pub(super) fn reference(
         y.iter_mut().zip(broadcast_indices(b.shape(), x.shape())).for_each(|(y, i)| *y += shifts[i]);
     }
     Ok(vec![from_f64(&ty, y)?])
+}
+
+/// With x̂ the normalized row and g = dy · Scale: dx = (g − mean(g) − x̂ · mean(g · x̂)) / deviation.
+pub(super) fn gradient(
+    op: &LayerNormalization,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let (x, scale) = (required(inputs, 0, "X")?, required(inputs, 1, "Scale")?);
+    let (dy, factors, shape) = (dy.to_f64(), scale.to_f64(), x.shape());
+    let row: usize = shape[axis(op.axis, shape.len())?..].iter().product();
+    let mut normal = x.to_f64();
+    let mut dx: Vec<f64> =
+        broadcast_indices(scale.shape(), shape).zip(&dy).map(|(i, dy)| dy * factors[i]).collect();
+    for (normal, dx) in normal.chunks_mut(row.max(1)).zip(dx.chunks_mut(row.max(1))) {
+        let mean_of = |values: &mut dyn Iterator<Item = f64>| values.sum::<f64>() / row as f64;
+        let mean = mean_of(&mut normal.iter().copied());
+        let variance = mean_of(&mut normal.iter().map(|x| (x - mean).powi(2)));
+        let deviation = (variance + f64::from(op.epsilon)).sqrt();
+        normal.iter_mut().for_each(|x| *x = (*x - mean) / deviation);
+        let along =
+            [mean_of(&mut dx.iter().copied()), mean_of(&mut dx.iter().zip(&*normal).map(|(dx, x)| dx * x))];
+        dx.iter_mut().zip(&*normal).for_each(|(dx, x)| *dx = (*dx - along[0] - x * along[1]) / deviation);
+    }
+    let by_scale = gradient::folded(dy.iter().zip(&normal).map(|(dy, x)| dy * x), shape, scale.shape());
+    let mut grads = vec![gradient::of(inputs, 0, dx)?, gradient::of(inputs, 1, by_scale)?];
+    if let Some(b) = inputs.get(2).copied().flatten() {
+        grads.push(gradient::of(inputs, 2, gradient::folded(dy, shape, b.shape()))?);
+    }
+    Ok(grads)
 }
 
 /// Over the last axes of row-major data, with constant scale and shift.

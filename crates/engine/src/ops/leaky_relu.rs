@@ -1,6 +1,7 @@
 //! `LeakyRelu`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
@@ -11,6 +12,16 @@ use lowbit_tensor::Tensor;
 pub(super) fn reference(op: &LeakyRelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let alpha = f64::from(op.alpha);
     Ok(vec![map("LeakyRelu", required(inputs, 0, "X")?, |x| if x < 0.0 { alpha * x } else { x })?])
+}
+
+/// At zero that of the negative side.
+pub(super) fn gradient(
+    op: &LeakyRelu,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let alpha = f64::from(op.alpha);
+    gradient::elementwise(inputs, dy, |x| if x > 0.0 { 1.0 } else { alpha })
 }
 
 pub(super) fn forward(op: &LeakyRelu, site: &Site<'_>) -> Option<Form> {

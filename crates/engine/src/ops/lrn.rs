@@ -1,5 +1,6 @@
 //! `LRN`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::{around, float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
@@ -22,6 +23,31 @@ pub(super) fn reference(op: &Lrn, inputs: &[Option<&Tensor>]) -> Result<Vec<Tens
         x / (bias + alpha / op.size as f64 * energy).powf(beta)
     };
     Ok(vec![from_f64(&ty, xs.iter().enumerate().map(normal).collect())?])
+}
+
+/// Each element moves its own result, and the norm of every result whose neighbour it is.
+pub(super) fn gradient(
+    op: &Lrn,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let x = required(inputs, 0, "X")?;
+    let [_, channels, cells] = around(x.shape(), 1);
+    let (xs, dy) = (x.to_f64(), dy.to_f64());
+    let (before, after) = ((op.size - 1) / 2, (op.size - 1).div_ceil(2));
+    let [alpha, beta, bias] = [op.alpha / op.size as f32, op.beta, op.bias].map(f64::from);
+    let mut dx = vec![0.0; xs.len()];
+    for i in 0..xs.len() {
+        let c = i / cells % channels;
+        let first = i - c * cells;
+        let neighbours = c.saturating_sub(before)..(c + after + 1).min(channels);
+        let energy: f64 = neighbours.clone().map(|c| xs[first + c * cells].powi(2)).sum();
+        let base = bias + alpha * energy;
+        dx[i] += dy[i] * base.powf(-beta);
+        let shared = dy[i] * xs[i] * 2.0 * alpha * beta * base.powf(-beta - 1.0);
+        neighbours.for_each(|c| dx[first + c * cells] -= shared * xs[first + c * cells]);
+    }
+    Ok(vec![gradient::of(inputs, 0, dx)?])
 }
 
 /// On channels-last data.

@@ -1,10 +1,12 @@
 //! `MatMul`.
 
-use super::support::{broadcast_indices, fast, from_f64, from_i64, infer, required};
+use super::support::gradient::{self, InputGradients};
+use super::support::linear::Linear;
+use super::support::{broadcast_indices, from_f64, from_i64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
+use crate::gradient::reverse::Reversible;
 use lowbit_graph::ops::{MatMul, MatMulShape};
-use lowbit_kernels::PackedLinear;
 use lowbit_kernels::gemm::{Matrix, gemm};
 use lowbit_tensor::{DType, Tensor};
 
@@ -31,6 +33,27 @@ pub(super) fn reference(op: &MatMul, inputs: &[Option<&Tensor>]) -> Result<Vec<T
     Ok(vec![y?])
 }
 
+pub(super) fn gradient(
+    op: &MatMul,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let (a, b) = (required(inputs, 0, "A")?, required(inputs, 1, "B")?);
+    let MatMulShape { batch, m, k, n, .. } = op.resolve(a.shape(), b.shape())?;
+    let stack = |t: &Tensor| -> Vec<usize> {
+        broadcast_indices(&t.shape()[..t.shape().len().saturating_sub(2)], &batch).collect()
+    };
+    gradient::products(inputs, &dy.to_f64(), |add| {
+        for (y, (a, b)) in stack(a).into_iter().zip(stack(b)).enumerate() {
+            for (row, column) in (0..m).flat_map(|row| (0..n).map(move |column| (row, column))) {
+                for i in 0..k {
+                    add((y * m + row) * n + column, (a * m + row) * k + i, (b * k + i) * n + column);
+                }
+            }
+        }
+    })
+}
+
 /// All inner products; `add(sum, i, j)` adds the product of element `i` of the left and `j` of the right operand.
 fn product<T: Default>(
     shape: &MatMulShape,
@@ -52,6 +75,22 @@ fn product<T: Default>(
 /// Most matrices of a stack whose places are written down.
 const STACK: usize = 1 << 20;
 
+/// Rows times a constant matrix, as a linear layer.
+fn layer(op: &MatMul, site: &Site<'_>) -> Option<Linear> {
+    let (a, b) = (site.data(0)?, site.input(1)?);
+    let MatMulShape { m, k, n, .. } = op.resolve(&a.ty.shape, &b.ty.shape).ok()?;
+    if [m, k, n].contains(&0) || b.ty.shape.len() != 2 {
+        return None;
+    }
+    let bias = site.with_bias(None, n)?;
+    Some(Linear { inputs: k, outputs: n, weights: b.weights()?, transposed: false, alpha: 1.0, bias })
+}
+
+/// [`layer`] forward and back.
+pub(super) fn reversible(op: &MatMul, site: &Site<'_>) -> Option<Reversible> {
+    layer(op, site)?.reversible(site)
+}
+
 /// Rows times a constant matrix (a linear layer with the whole tail fused), or a stack of products.
 pub(super) fn forward(op: &MatMul, site: &Site<'_>) -> Option<Form> {
     let (a, b) = (site.input(0)?, site.input(1)?);
@@ -59,17 +98,8 @@ pub(super) fn forward(op: &MatMul, site: &Site<'_>) -> Option<Form> {
     if [m, k, n].contains(&0) || a.ty.dtype != DType::F32 {
         return None;
     }
-    if let (Some(weights), true) = (b.weights(), a.is_data() && b.ty.shape.len() == 2) {
-        let weights = fast::transposed(&weights, k, n);
-        let bias = site.with_bias(None, n)?;
-        let packed = PackedLinear::new(site.isa, k, n, &weights, bias.as_deref()).ok()?;
-        let tail = site.tail;
-        return Some(Form {
-            reads: vec![(0, Layout::RowMajor)],
-            output: Layout::RowMajor,
-            scratch: 0,
-            run: Box::new(move |inputs, _, y| packed.run(inputs[0], &tail.epilogue(inputs), y)),
-        });
+    if let Some(layer) = layer(op, site) {
+        return layer.forward(site);
     }
     if site.tail.is_some() || site.bias.is_some() || batch.iter().product::<usize>() > STACK {
         return None;

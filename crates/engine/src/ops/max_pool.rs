@@ -1,7 +1,8 @@
 //! `MaxPool`.
 
 use super::support::fast;
-use super::support::window::{Cell, pool};
+use super::support::gradient::{self, InputGradients};
+use super::support::window::{Cell, pool, windows};
 use super::support::{from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
@@ -23,6 +24,28 @@ pub(super) fn reference(op: &MaxPool, inputs: &[Option<&Tensor>]) -> Result<Vec<
         })
     })?;
     Ok(vec![from_f64(&ty, y)?])
+}
+
+/// To the largest cell of each window, the first of equals.
+pub(super) fn gradient(
+    op: &MaxPool,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let x = required(inputs, 0, "X")?;
+    let (window, xs) = (op.resolve(x.shape())?, x.to_f64());
+    let mut dx = vec![0.0; x.len()];
+    for ((plane, cells), dy) in windows(x.shape(), &window)?.zip(dy.to_f64()) {
+        let largest = cells.fold(None, |largest, cell| match (cell, largest) {
+            (Cell::At(i), Some(m)) if !(xs[plane + i] > xs[m] || xs[plane + i].is_nan()) => Some(m),
+            (Cell::At(i), _) => Some(plane + i),
+            _ => largest,
+        });
+        if let Some(largest) = largest {
+            dx[largest] += dy;
+        }
+    }
+    Ok(vec![gradient::of(inputs, 0, dx)?])
 }
 
 /// One and two spatial axes on channels-last data.

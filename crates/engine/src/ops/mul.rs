@@ -1,6 +1,7 @@
 //! `Mul`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::zip;
 use crate::EvalError;
 use crate::form::{Form, Site};
@@ -10,6 +11,14 @@ use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &Mul, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     zip(op, inputs, |a, b| a * b, i64::wrapping_mul)
+}
+
+pub(super) fn gradient(
+    _: &Mul,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::pairwise(inputs, dy, |a, b| [b, a])
 }
 
 pub(super) fn forward(_: &Mul, site: &Site<'_>) -> Option<Form> {

@@ -1,6 +1,7 @@
 //! `Pad`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::index::strides;
 use super::support::{described, infer, required};
 use crate::EvalError;
@@ -31,6 +32,15 @@ pub(super) fn reference(op: &Pad, inputs: &[Option<&Tensor>]) -> Result<Vec<Tens
     data.extend_from(inputs.get(2).copied().flatten().map_or(&zero, |v| v.data()), 0..1);
     let data = data.take((0..ty.len()).map(source));
     Ok(vec![Tensor::new(ty.shape, data)?])
+}
+
+/// Of the data and of the constant, which is in every padded cell.
+pub(super) fn gradient(
+    op: &Pad,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::moved(inputs, &[0, 2], &[Some(dy)], |places| reference(op, places))
 }
 
 /// Cell of an axis of `extent` that each of `output` cells copies, after cells that negative pads name are cut off.

@@ -1,6 +1,7 @@
 //! `Pow`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::zip;
 use crate::EvalError;
 use crate::form::{Form, Site};
@@ -12,6 +13,19 @@ pub(super) fn reference(op: &Pow, inputs: &[Option<&Tensor>]) -> Result<Vec<Tens
         Ok(exponent) => base.wrapping_pow(exponent),
         // Negative: a fraction, truncated.
         Err(_) => (base as f64).powf(exponent as f64) as i64,
+    })
+}
+
+/// Zero where a power does not move: that of 0 with its exponent, that to 0 with its base.
+pub(super) fn gradient(
+    _: &Pow,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::pairwise(inputs, dy, |base, exponent| {
+        let by_base = if exponent == 0.0 { 0.0 } else { exponent * base.powf(exponent - 1.0) };
+        let by_exponent = if base == 0.0 && exponent >= 0.0 { 0.0 } else { base.powf(exponent) * base.ln() };
+        [by_base, by_exponent]
     })
 }
 

@@ -1,6 +1,7 @@
 //! `PRelu`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::zip;
 use crate::EvalError;
 use crate::form::{Form, Site};
@@ -14,6 +15,15 @@ pub(super) fn reference(op: &PRelu, inputs: &[Option<&Tensor>]) -> Result<Vec<Te
         |x, slope| if x < 0.0 { slope * x } else { x },
         |x, slope| if x < 0 { x.wrapping_mul(slope) } else { x },
     )
+}
+
+/// At zero that of the negative side.
+pub(super) fn gradient(
+    _: &PRelu,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::pairwise(inputs, dy, |x, slope| if x > 0.0 { [1.0, 0.0] } else { [slope, x] })
 }
 
 /// With slopes that repeat along the data.

@@ -1,5 +1,6 @@
 //! `ReduceMean`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::{broadcast_indices, described, fast, float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
@@ -21,6 +22,20 @@ pub(super) fn reference(op: &ReduceMean, inputs: &[Option<&Tensor>]) -> Result<V
     }
     let each = x.len() as f64 / sums.len() as f64;
     Ok(vec![from_f64(&ty, sums.into_iter().map(|sum| sum / each).collect())?])
+}
+
+pub(super) fn gradient(
+    op: &ReduceMean,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let x = required(inputs, 0, "data")?;
+    let reduced = op.reduced(&described(inputs))?;
+    let kept: Vec<usize> =
+        x.shape().iter().zip(reduced).map(|(&d, reduced)| if reduced { 1 } else { d }).collect();
+    let (each, dy) = (x.len() as f64 / dy.len() as f64, dy.to_f64());
+    let dx = broadcast_indices(&kept, x.shape()).map(|i| dy[i] / each).collect();
+    Ok(vec![gradient::of(inputs, 0, dx)?])
 }
 
 /// Over all spatial axes of channels-last data (a global average pool, as exporters write it), or over neighbouring

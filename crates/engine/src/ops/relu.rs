@@ -1,9 +1,11 @@
 //! `Relu`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{from_i64, map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::TensorType;
 use lowbit_graph::ops::Relu;
 use lowbit_kernels::Unary;
@@ -19,8 +21,21 @@ pub(super) fn reference(_: &Relu, inputs: &[Option<&Tensor>]) -> Result<Vec<Tens
     Ok(vec![y?])
 }
 
+/// Zero at zero.
+pub(super) fn gradient(
+    _: &Relu,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::elementwise(inputs, dy, |x| if x <= 0.0 { 0.0 } else { 1.0 })
+}
+
 pub(super) fn forward(_: &Relu, site: &Site<'_>) -> Option<Form> {
     fast::unary(Unary::Relu, site)
+}
+
+pub(super) fn backward(_: &Relu, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::unary(site.isa, Unary::Relu))
 }
 
 #[cfg(test)]

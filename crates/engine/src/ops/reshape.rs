@@ -1,9 +1,11 @@
 //! `Reshape`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::reshaped;
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::Reshape;
 use lowbit_tensor::Tensor;
 
@@ -11,8 +13,20 @@ pub(super) fn reference(op: &Reshape, inputs: &[Option<&Tensor>]) -> Result<Vec<
     reshaped(op, inputs)
 }
 
+pub(super) fn gradient(
+    _: &Reshape,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::passed(inputs, dy)
+}
+
 pub(super) fn forward(_: &Reshape, site: &Site<'_>) -> Option<Form> {
     fast::copy(site)
+}
+
+pub(super) fn backward(_: &Reshape, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::copy(site.isa))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! `Resize`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{around, count, described, float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
@@ -42,6 +43,32 @@ pub(super) fn reference(op: &Resize, inputs: &[Option<&Tensor>]) -> Result<Vec<T
             Ok(vec![from_f64(&ty, values)?])
         }
     }
+}
+
+/// Nearest: to the cell taken. Linear: shared by the two cells beside each sample.
+pub(super) fn gradient(
+    op: &Resize,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    if let Interpolation::Nearest(_) = op.interpolation {
+        return gradient::moved(inputs, &[0], &[Some(dy)], |places| reference(op, places));
+    }
+    let x = required(inputs, 0, "X")?;
+    let rescales = op.resolve(&described(inputs))?;
+    if dy.is_empty() {
+        return Ok(vec![gradient::of(inputs, 0, vec![0.0; x.len()])?]);
+    }
+    // The forward goes through the axes from the first; its transpose from the last.
+    let (mut values, mut shape) = (dy.to_f64(), dy.shape().to_vec());
+    for axis in (0..shape.len()).rev().filter(|&axis| rescales[axis].scale != 1.0) {
+        let cells = x.shape()[axis];
+        let samples = (0..shape[axis]).map(|i| coordinate(op.coordinates, i, rescales[axis], cells));
+        shape[axis] = cells;
+        count(&shape)?; // may be larger than both ends
+        values = gather_back(&values, &shape, axis, samples);
+    }
+    Ok(vec![gradient::of(inputs, 0, values)?])
 }
 
 /// Coordinate of output cell `i` on an input axis of `cells`.
@@ -102,6 +129,20 @@ fn interpolate(values: &[f64], shape: &[usize], axis: usize, samples: impl Itera
         }
     }
     y
+}
+
+/// The transpose of [`interpolate`]: back to `shape`, where each sample's value is shared by the cells beside it.
+fn gather_back(values: &[f64], shape: &[usize], axis: usize, samples: impl Iterator<Item = f32>) -> Vec<f64> {
+    let [outer, cells, inner] = around(shape, axis);
+    let pairs: Vec<Pair> = samples.map(|at| pair(at.into(), cells)).collect();
+    let mut x = vec![0.0; outer * cells * inner];
+    for (k, &value) in values.iter().enumerate() {
+        let (o, i) = (k / inner / pairs.len(), k % inner);
+        let Pair { low, high, weight } = pairs[k / inner % pairs.len()];
+        x[(o * cells + low) * inner + i] += value * (1.0 - weight);
+        x[(o * cells + high) * inner + i] += value * weight;
+    }
+    x
 }
 
 /// Nearest along any axes; linear along one or two spatial axes of channels-last data.

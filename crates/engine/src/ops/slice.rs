@@ -1,6 +1,7 @@
 //! `Slice`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::index::{strided, strides};
 use super::support::{described, required};
 use crate::EvalError;
@@ -18,6 +19,14 @@ pub(super) fn reference(op: &Slice, inputs: &[Option<&Tensor>]) -> Result<Vec<Te
     let steps = ranges.iter().zip(&along).map(|(r, &s)| if r.len > 1 { r.step * s } else { 0 }).collect();
     let data = x.data().take(strided(extents.clone(), steps, start));
     Ok(vec![Tensor::new(extents, data)?])
+}
+
+pub(super) fn gradient(
+    op: &Slice,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::moved(inputs, &[0], &[Some(dy)], |places| reference(op, places))
 }
 
 /// Axis by axis.

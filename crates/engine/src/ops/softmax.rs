@@ -1,12 +1,13 @@
 //! `Softmax`.
 
+use super::support::gradient::{self, InputGradients};
 use super::support::{around, float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
 use lowbit_graph::ops::Softmax;
 use lowbit_graph::shape::axis;
 use lowbit_kernels::softmax::softmax_in_place;
-use lowbit_tensor::Tensor;
+use lowbit_tensor::{DType, Tensor};
 
 pub(super) fn reference(op: &Softmax, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     let ty = infer(op, inputs)?.remove(0);
@@ -26,6 +27,24 @@ pub(super) fn reference(op: &Softmax, inputs: &[Option<&Tensor>]) -> Result<Vec<
         (0..n).for_each(|a| y[at(a)] /= sum);
     }
     Ok(vec![from_f64(&ty, y)?])
+}
+
+/// dx = y · (dy − Σ y·dy) along the axis.
+pub(super) fn gradient(
+    op: &Softmax,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    let x = required(inputs, 0, "X")?;
+    let y = reference(op, &[Some(&x.cast(DType::F64))])?.remove(0).to_f64();
+    let [outer, n, inner] = around(x.shape(), axis(op.axis, x.shape().len())?);
+    let mut dx = dy.to_f64();
+    for (o, i) in (0..outer).flat_map(|o| (0..inner).map(move |i| (o, i))) {
+        let at = |a| (o * n + a) * inner + i;
+        let mean: f64 = (0..n).map(|a| dx[at(a)] * y[at(a)]).sum();
+        (0..n).for_each(|a| dx[at(a)] = y[at(a)] * (dx[at(a)] - mean));
+    }
+    Ok(vec![gradient::of(inputs, 0, dx)?])
 }
 
 /// Over the last axis of row-major data, or over the channels of channels-last data.

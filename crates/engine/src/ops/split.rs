@@ -1,6 +1,7 @@
 //! `Split`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::index::{strided, strides};
 use super::support::{infer, required};
 use crate::EvalError;
@@ -21,6 +22,15 @@ pub(super) fn reference(op: &Split, inputs: &[Option<&Tensor>]) -> Result<Vec<Te
         pieces.push(Tensor::new(ty.shape, data)?);
     }
     Ok(pieces)
+}
+
+/// Of all pieces at once; those without a gradient count as zero.
+pub(super) fn gradient(
+    op: &Split,
+    inputs: &[Option<&Tensor>],
+    grads: &[Option<&Tensor>],
+) -> Result<InputGradients, EvalError> {
+    gradient::moved(inputs, &[0], grads, |places| reference(op, places))
 }
 
 /// Each piece is a slice of its own.

@@ -1,6 +1,7 @@
 //! `Sqrt`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
@@ -9,6 +10,14 @@ use lowbit_tensor::Tensor;
 
 pub(super) fn reference(_: &Sqrt, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     Ok(vec![map("Sqrt", required(inputs, 0, "X")?, f64::sqrt)?])
+}
+
+pub(super) fn gradient(
+    _: &Sqrt,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::elementwise(inputs, dy, |x| 0.5 / x.sqrt())
 }
 
 pub(super) fn forward(_: &Sqrt, site: &Site<'_>) -> Option<Form> {

@@ -1,6 +1,7 @@
 //! `Sub`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::zip;
 use crate::EvalError;
 use crate::form::{Form, Site};
@@ -10,6 +11,14 @@ use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &Sub, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
     zip(op, inputs, |a, b| a - b, i64::wrapping_sub)
+}
+
+pub(super) fn gradient(
+    _: &Sub,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::pairwise(inputs, dy, |_, _| [1.0, -1.0])
 }
 
 pub(super) fn forward(_: &Sub, site: &Site<'_>) -> Option<Form> {

@@ -1,7 +1,9 @@
 //! What several plain twins share: types of the inputs, and elementwise maps over any element type.
 
 pub(super) mod fast;
+pub(super) mod gradient;
 pub(super) mod index;
+pub(super) mod linear;
 pub(super) mod moves;
 pub(super) mod window;
 
@@ -19,7 +21,11 @@ pub(super) fn described<'a>(inputs: &[Option<&'a Tensor>]) -> Vec<Option<Input<'
 /// Refuses shapes, of inputs and outputs, that twins could not multiply out or allocate: a file may ask for any padding
 /// or stride. After this, every product of some extents of one of these shapes is safe.
 pub(super) fn infer(op: &impl OpSpec, inputs: &[Option<&Tensor>]) -> Result<Vec<TensorType>, EvalError> {
-    let types = op.infer(&described(inputs))?;
+    bounded(op.infer(&described(inputs))?, inputs)
+}
+
+/// The output types of an operator, refused as [`infer`] says.
+fn bounded(types: Vec<TensorType>, inputs: &[Option<&Tensor>]) -> Result<Vec<TensorType>, EvalError> {
     let shapes = inputs.iter().flatten().map(|t| t.shape()).chain(types.iter().map(|ty| ty.shape.as_slice()));
     shapes.into_iter().try_for_each(|shape| count(shape).map(drop))?;
     Ok(types)

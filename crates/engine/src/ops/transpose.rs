@@ -1,6 +1,7 @@
 //! `Transpose`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::index::{strided, strides};
 use super::support::moves::Moves;
 use super::support::required;
@@ -15,6 +16,14 @@ pub(super) fn reference(op: &Transpose, inputs: &[Option<&Tensor>]) -> Result<Ve
     let shape: Vec<usize> = perm.iter().map(|&a| x.shape()[a]).collect();
     let data = x.data().take(strided(shape.clone(), perm.iter().map(|&a| along[a]).collect(), 0));
     Ok(vec![Tensor::new(shape, data)?])
+}
+
+pub(super) fn gradient(
+    op: &Transpose,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::moved(inputs, &[0], &[Some(dy)], |places| reference(op, places))
 }
 
 /// From the layout that the data has to the one that leaves most of it together: often a plain copy, where an exporter

@@ -1,9 +1,11 @@
 //! `Unsqueeze`.
 
 use super::support::fast;
+use super::support::gradient::{self, InputGradients};
 use super::support::reshaped;
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::Unsqueeze;
 use lowbit_tensor::Tensor;
 
@@ -11,8 +13,20 @@ pub(super) fn reference(op: &Unsqueeze, inputs: &[Option<&Tensor>]) -> Result<Ve
     reshaped(op, inputs)
 }
 
+pub(super) fn gradient(
+    _: &Unsqueeze,
+    inputs: &[Option<&Tensor>],
+    dy: &Tensor,
+) -> Result<InputGradients, EvalError> {
+    gradient::passed(inputs, dy)
+}
+
 pub(super) fn forward(_: &Unsqueeze, site: &Site<'_>) -> Option<Form> {
     fast::copy(site)
+}
+
+pub(super) fn backward(_: &Unsqueeze, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::copy(site.isa))
 }
 
 #[cfg(test)]

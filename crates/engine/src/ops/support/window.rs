@@ -40,25 +40,31 @@ pub(in crate::ops) fn cell(
     if padding { Cell::Padding } else { Cell::At(cell) }
 }
 
+/// For each output of a pool over `[n, c, d1, …]`, in row-major order: where its plane of the input begins, and the cells
+/// of its window on that plane.
+///
+/// # Errors
+/// When the taps are too many: they are attributes here, nothing else has bounded their number.
+pub(in crate::ops) fn windows<'a>(
+    shape: &'a [usize],
+    window: &'a Resolved,
+) -> Result<impl Iterator<Item = (usize, impl Iterator<Item = Cell> + Clone + 'a)> + 'a, EvalError> {
+    count(&window.kernel)?;
+    let (planes, extents) = (shape[0] * shape[1], &shape[2..]);
+    let (cells, outputs): (usize, usize) = (extents.iter().product(), window.output.iter().product());
+    let taps: usize = window.kernel.iter().product();
+    let of = move |position| (0..taps).map(move |tap| cell(position, tap, window, extents));
+    Ok((0..planes * outputs).map(move |y| (y / outputs * cells, of(y % outputs))))
+}
+
 /// `of_window` of each plane of `x` (`[n, c, d1, …]`) and the cells of each window on it, in row-major order.
 pub(in crate::ops) fn pool(
     x: &Tensor,
     window: &Resolved,
     of_window: impl Fn(&[f64], &mut dyn Iterator<Item = Cell>) -> f64,
 ) -> Result<Vec<f64>, EvalError> {
-    count(&window.kernel)?; // taps are attributes here: nothing has bounded their number yet
-    let (planes, extents) = (x.shape()[0] * x.shape()[1], &x.shape()[2..]);
-    let (cells, outputs): (usize, usize) = (extents.iter().product(), window.output.iter().product());
-    let taps: usize = window.kernel.iter().product();
     let xs = x.to_f64();
-    let mut y = Vec::with_capacity(planes * outputs);
-    for plane in 0..planes {
-        let plane = &xs[plane * cells..][..cells];
-        for position in 0..outputs {
-            y.push(of_window(plane, &mut (0..taps).map(|tap| cell(position, tap, window, extents))));
-        }
-    }
-    Ok(y)
+    Ok(windows(x.shape(), window)?.map(|(plane, mut cells)| of_window(&xs[plane..], &mut cells)).collect())
 }
 
 #[cfg(test)]
