@@ -1,9 +1,11 @@
 //! Rewrites of a graph, one per file, each with its reason.
 //!
 //! [`prepare`] is their sequence for a network just read; [`specialize`] gives every execution its static shapes;
-//! [`segment`] cuts a part out; [`groups`] only looks. None renumbers values (see [`crate::Graph`]); all leave the nodes in topological order.
+//! [`segment`] cuts a part out; [`groups`] and [`blocks`] only look. None renumbers values (see [`crate::Graph`]); all leave
+//! the nodes in topological order.
 
 mod batch_norm;
+mod blocks;
 mod constants;
 mod dead_nodes;
 mod error;
@@ -17,6 +19,7 @@ mod specialize;
 mod testing;
 
 pub use batch_norm::fold_batch_norm;
+pub use blocks::{Block, BlockError, BlockKind, LARGEST, blocks, layer_name, layers, regroup};
 pub use constants::fold_constants;
 pub use dead_nodes::dead_nodes;
 pub use error::PassError;
