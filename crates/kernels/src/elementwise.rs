@@ -2,9 +2,12 @@
 //!
 //! Results depend on the value alone, never on its position: the ends of a slice go through the same vector code.
 
+mod gradient;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+
+pub use gradient::{Kept, unary_backward};
 
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, math};

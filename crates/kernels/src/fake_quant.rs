@@ -4,9 +4,12 @@
 //! product with a reciprocal lands on another code near some ties. NaN becomes the zero point, so 0.
 //! Every instruction set gives the same bits.
 
+mod gradient;
 pub mod reference;
 #[cfg(test)]
 mod tests;
+
+pub use gradient::{backward, backward_in_place, backward_rows_in_place};
 
 use crate::Isa;
 use crate::simd::{Kernel, Simd};

@@ -33,7 +33,7 @@ mod testing;
 
 pub use buffer::AlignedVec;
 pub use conv2d::{Conv2d, Conv2dGradient, PackedConv2d};
-pub use elementwise::{Binary, Unary};
+pub use elementwise::{Binary, Kept, Unary};
 pub use epilogue::Epilogue;
 pub use error::ShapeError;
 pub use fake_quant::FakeQuant;

@@ -36,6 +36,38 @@ pub fn unary(op: Unary, x: f32) -> f32 {
     y as f32
 }
 
+/// `op'(x)`; at a corner that of the flat side.
+pub fn derivative(op: Unary, x: f32) -> f64 {
+    use std::f64::consts::{FRAC_2_SQRT_PI, SQRT_2};
+    let x = f64::from(x);
+    let sigmoid = 1.0 / (1.0 + (-x).exp());
+    let inside = |x: f64, lo: f64, hi: f64| f64::from(lo < x && x < hi);
+    match op {
+        Unary::Relu => inside(x, 0.0, f64::INFINITY),
+        Unary::LeakyRelu { alpha } => {
+            if x > 0.0 {
+                1.0
+            } else {
+                f64::from(alpha)
+            }
+        }
+        Unary::Clip { lo, hi } => inside(x, f64::from(lo), f64::from(hi)),
+        Unary::Sigmoid => sigmoid * (1.0 - sigmoid),
+        Unary::Silu => sigmoid * (1.0 + x * (1.0 - sigmoid)),
+        Unary::Tanh => 1.0 - x.tanh().powi(2),
+        Unary::Erf => FRAC_2_SQRT_PI * (-x * x).exp(),
+        Unary::Gelu => {
+            (1.0 + erf(x / SQRT_2)) / 2.0 + x * (-x * x / 2.0).exp() * FRAC_2_SQRT_PI / SQRT_2 / 2.0
+        }
+        Unary::Exp => x.exp(),
+        Unary::HardSwish => (x / 6.0 + 0.5).clamp(0.0, 1.0) + x / 6.0 * inside(x, -3.0, 3.0),
+        Unary::HardSigmoid { alpha, beta } => {
+            let [alpha, beta] = [alpha, beta].map(f64::from);
+            alpha * inside(alpha * x + beta, 0.0, 1.0)
+        }
+    }
+}
+
 /// `op(a, b)`.
 pub fn binary(op: Binary, a: f32, b: f32) -> f32 {
     match op {

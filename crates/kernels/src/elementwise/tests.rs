@@ -77,6 +77,53 @@ fn long_slices_are_covered_and_the_residual_end_equals_its_parts() {
     }
 }
 
+proptest! {
+    #[test]
+    fn gradients_agree_with_the_reference(len in 0usize..70, seed: u64, scale in 0.01f32..8.0) {
+        let x: Vec<f32> = noise(len, seed).iter().map(|x| x * scale).collect();
+        let dy = noise(len, !seed);
+        for (isa, op) in Isa::supported().flat_map(|isa| UNARY.map(|op| (isa, op))) {
+            let mut kept = x.clone();
+            if op.kept() == Kept::Output {
+                unary_in_place(isa, op, &mut kept);
+            }
+            let mut dx = dy.clone();
+            unary_backward(isa, op, &kept, &mut dx);
+            let slopes: Vec<f32> = x.iter().map(|&x| reference::derivative(op, x) as f32).collect();
+            let want: Vec<f32> = dy.iter().zip(&slopes).map(|(dy, slope)| dy * slope).collect();
+            // From the output near 1 the complement is all that is known of the input.
+            assert_close(&dx, &want, |i| 2e-6 * slopes[i].abs().max(1.0), (isa, op));
+        }
+    }
+
+    #[test]
+    fn the_derivative_is_the_limit_of_differences(x in -8f32..8.0) {
+        for op in UNARY {
+            let (left, right) = (x - 1e-2, x + 1e-2);
+            let difference = f64::from(reference::unary(op, right)) - f64::from(reference::unary(op, left));
+            let want = difference / (f64::from(right) - f64::from(left));
+            let near_corner = [0.0, -1.5, 6.0, 3.0, -3.0, 2.5, -2.5].iter().any(|c| (c - x).abs() < 0.02);
+            let size = want.abs().max(1.0);
+            prop_assert!(near_corner || (reference::derivative(op, x) - want).abs() < 1e-3 * size, "{:?} {}", op, x);
+        }
+    }
+}
+
+#[test]
+fn at_a_corner_the_gradient_is_that_of_the_flat_side() {
+    for isa in Isa::supported() {
+        let slope = |op: Unary, kept: f32| {
+            let mut dy = [1.0];
+            unary_backward(isa, op, &[kept], &mut dy);
+            dy[0]
+        };
+        assert_eq!([0.0, -0.0, f32::MIN_POSITIVE].map(|y| slope(Unary::Relu, y)), [0.0, 0.0, 1.0]);
+        assert_eq!([0.0, 5.9, 6.0].map(|y| slope(Unary::Clip { lo: 0.0, hi: 6.0 }, y)), [0.0, 1.0, 0.0]);
+        assert_eq!(slope(Unary::LeakyRelu { alpha: 0.25 }, 0.0), 0.25);
+        assert_eq!([-3.0, 3.0].map(|x| slope(Unary::HardSwish, x)), [0.0, 1.0]);
+    }
+}
+
 #[test]
 fn nan_stays_nan() {
     for (isa, op) in Isa::supported().flat_map(|isa| UNARY.map(|op| (isa, op))) {
