@@ -33,7 +33,7 @@ pub(super) fn gradient(
     let (x, w) = (required(inputs, 0, "X")?, required(inputs, 1, "W")?);
     let window = op.resolve(x.shape(), w.shape())?;
     let mut grads = gradient::products(inputs, &dy.to_f64(), |add| {
-        products((&window, op.group), x.shape(), w.shape(), add)
+        products((&window, op.group), x.shape(), w.shape(), add);
     })?;
     grads.push(gradient::bias(inputs, dy)?);
     Ok(grads)

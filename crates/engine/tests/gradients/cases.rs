@@ -68,10 +68,13 @@ fn text(value: &str) -> Attribute {
     Attribute::Text(value.into())
 }
 
-pub(crate) fn op(name: &str, attributes: &[(&str, Attribute)]) -> Op {
+pub(crate) fn op(name: &str, attributes: Attributed<'_>) -> Op {
     let map = attributes.iter().fold(Attributes::new(), |map, (name, value)| map.with(name, value.clone()));
     Op::read("", name, map).unwrap().unwrap()
 }
+
+/// Attributes by name.
+type Attributed<'a> = &'a [(&'a str, Attribute)];
 
 /// What is put together below.
 #[derive(Default)]
@@ -152,11 +155,10 @@ fn of_two_operands(cases: &mut Cases) {
 }
 
 fn convolutions(cases: &mut Cases) {
-    let mut add =
-        |kind: &str, what: &str, attributes: &[(&str, Attribute)], x: &[usize], w: &[usize], bias| {
-            let bias = (bias > 0).then(|| noise(&[bias], 3));
-            cases.add(op(kind, attributes), what, [noise(x, 1), noise(w, 2)].into_iter().chain(bias));
-        };
+    let mut add = |kind: &str, what: &str, attributes: Attributed<'_>, x: &[usize], w: &[usize], bias| {
+        let bias = (bias > 0).then(|| noise(&[bias], 3));
+        cases.add(op(kind, attributes), what, [noise(x, 1), noise(w, 2)].into_iter().chain(bias));
+    };
     let odd = [("strides", ints(&[2, 3])), ("pads", ints(&[0, 1, 2, 1])), ("dilations", ints(&[2, 1]))];
     let groups = |n: i64| [&odd[..], &[("group", int(n))]].concat();
     add("Conv", "plain", &[], &[2, 2, 4, 3], &[3, 2, 3, 2], 3);
@@ -226,7 +228,7 @@ fn products(cases: &mut Cases) {
 
 fn pools(cases: &mut Cases) {
     let ceil = [("strides", ints(&[2, 2])), ("ceil_mode", int(1)), ("pads", ints(&[1, 0, 0, 1]))];
-    let forms: [(&str, &[i64], &[(&str, Attribute)]); 5] = [
+    let forms: [(&str, &[i64], Attributed<'_>); 5] = [
         ("plain", &[2, 3], &[]),
         ("padded and rounded up", &[3, 2], &ceil),
         ("dilated", &[2, 2], &[("dilations", ints(&[2, 1])), ("pads", ints(&[0, 1, 1, 0]))]),
