@@ -18,14 +18,14 @@ mod shape;
 mod tests;
 mod tile;
 
+pub(crate) use dense::Dense;
 pub use gradient::Conv2dGradient;
+pub(crate) use panel::Layout;
 pub use shape::Conv2d;
 
 use crate::error::length;
 use crate::{Epilogue, Isa, ShapeError};
-use dense::Dense;
 use depthwise::Depthwise;
-use panel::Layout;
 
 /// A convolution with its weights packed for one instruction set. Immutable; share it between threads.
 #[derive(Clone, Debug)]

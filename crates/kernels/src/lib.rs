@@ -38,5 +38,5 @@ pub use epilogue::Epilogue;
 pub use error::ShapeError;
 pub use fake_quant::FakeQuant;
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
-pub use linear::PackedLinear;
+pub use linear::{LinearGradient, PackedLinear};
 pub use pool::Pool2d;

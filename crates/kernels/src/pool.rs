@@ -1,10 +1,13 @@
 //! Pooling, NHWC: maximum, average, and the average of a whole image.
 
+mod gradient;
 pub mod reference;
 #[cfg(test)]
 mod tests;
 
 use std::ops::Range;
+
+pub use gradient::{average_pool_backward, global_average_pool_backward, max_pool_backward};
 
 use crate::error::{nonzero, volume};
 use crate::simd::{Kernel, Simd};
@@ -64,6 +67,20 @@ impl Pool2d {
         volume("input", &[self.in_h, self.in_w, self.channels])?;
         volume("output", &[self.out_h(), self.out_w(), self.channels])?;
         Ok(())
+    }
+
+    /// One window over all pixels.
+    fn global(pixels: usize, channels: usize) -> Pool2d {
+        Pool2d {
+            in_h: 1,
+            in_w: pixels,
+            channels,
+            kernel: [1, pixels],
+            stride: [1; 2],
+            dilation: [1; 2],
+            pads: [0; 4],
+            ceil: false,
+        }
     }
 
     fn out(&self, axis: usize) -> usize {
@@ -131,17 +148,7 @@ pub fn average_pool(isa: Isa, pool: &Pool2d, count_pad: bool, input: &[f32], out
 /// # Panics
 /// A slice has the wrong length, or a size is zero.
 pub fn global_average_pool(isa: Isa, pixels: usize, channels: usize, input: &[f32], output: &mut [f32]) {
-    let pool = Pool2d {
-        in_h: 1,
-        in_w: pixels,
-        channels,
-        kernel: [1, pixels],
-        stride: [1; 2],
-        dilation: [1; 2],
-        pads: [0; 4],
-        ceil: false,
-    };
-    average_pool(isa, &pool, false, input, output);
+    average_pool(isa, &Pool2d::global(pixels, channels), false, input, output);
 }
 
 fn assert_lengths(pool: &Pool2d, input: &[f32], output: &[f32]) {

@@ -13,7 +13,7 @@ use crate::simd::{Kernel, Simd};
 use crate::{AlignedVec, Epilogue, Isa};
 
 #[derive(Clone, Debug)]
-pub(super) struct Dense {
+pub(crate) struct Dense {
     isa: Isa,
     /// A pointwise convolution sees each pixel as an image of its own.
     shape: Conv2d,
@@ -27,7 +27,7 @@ pub(super) struct Dense {
 
 impl Dense {
     /// With all weights zero. They will come in `layout`.
-    pub(super) fn new(isa: Isa, shape: &Conv2d, layout: Layout) -> Dense {
+    pub(crate) fn new(isa: Isa, shape: &Conv2d, layout: Layout) -> Dense {
         let shape = shape.pixels_as_images();
         let block = Block::new(&shape);
         let chunks = panel::chunks(&shape, block.source[1]);
@@ -37,7 +37,7 @@ impl Dense {
         Dense { isa, shape, block, chunks, panels, layout, weights, bias: AlignedVec::zeroed(lanes) }
     }
 
-    pub(super) fn set_weights(&mut self, weights: &[f32], bias: Option<&[f32]>) {
+    pub(crate) fn set_weights(&mut self, weights: &[f32], bias: Option<&[f32]>) {
         for panel in &self.panels {
             self.layout.pack(&self.shape, panel, weights, &mut self.weights[panel.weights..]);
             let to = &mut self.bias[panel.bias..][..panel.channels];
@@ -52,7 +52,7 @@ impl Dense {
         self.block.scratch_len(&self.shape)
     }
 
-    pub(super) fn run(
+    pub(crate) fn run(
         &self,
         input: &[f32],
         epilogue: &Epilogue<'_>,
@@ -63,7 +63,7 @@ impl Dense {
     }
 
     /// Adds the convolution, without its bias, to `output`.
-    pub(super) fn add_to(&self, input: &[f32], scratch: &mut [f32], output: &mut [f32]) {
+    pub(crate) fn add_to(&self, input: &[f32], scratch: &mut [f32], output: &mut [f32]) {
         self.compute(input, true, &Epilogue::default(), scratch, output);
     }
 

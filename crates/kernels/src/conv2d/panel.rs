@@ -122,13 +122,13 @@ pub(super) fn panels(isa: Isa, shape: &Conv2d) -> Vec<Panel> {
 
 /// Where weight `(group, out, in, tap)` lies in a slice; taps in the order that a convolution meets them.
 #[derive(Clone, Debug)]
-pub(super) struct Layout {
+pub(crate) struct Layout {
     /// Steps from one group, output channel of a group, and input channel of a group to the next.
-    pub(super) group: usize,
-    pub(super) out: usize,
-    pub(super) input: usize,
+    pub(crate) group: usize,
+    pub(crate) out: usize,
+    pub(crate) input: usize,
     /// Of each tap, from the first weight of its kernel.
-    pub(super) taps: Vec<usize>,
+    pub(crate) taps: Vec<usize>,
 }
 
 impl Layout {

@@ -35,6 +35,63 @@ proptest! {
             assert_close(&output, &want, |_| 1e-6, (isa, pool));
         }
     }
+
+    #[test]
+    fn gradients_agree_with_the_reference(pool in pools(), images in 0usize..3, count_pad: bool, coarse: bool) {
+        // Coarse values are often equal.
+        let round = |x: &f32| if coarse { (x * 2.0).round() } else { *x };
+        let x: Vec<f32> = noise(images * pool.in_len(), 5).iter().map(round).collect();
+        let (dy, before) = (noise(images * pool.out_len(), 6), noise(x.len(), 7));
+        let max = reference::max_pool_backward(&pool, &x, &dy);
+        let average = reference::average_pool_backward(&pool, count_pad, &x, &dy);
+        for isa in Isa::supported() {
+            let mut dx = vec![f32::NAN; x.len()];
+            max_pool_backward(isa, &pool, &x, &dy, &mut dx, false);
+            assert_close(&dx, &max, |_| 1e-5, (isa, pool));
+            dx.copy_from_slice(&before);
+            max_pool_backward(isa, &pool, &x, &dy, &mut dx, true);
+            let sum: Vec<f32> = max.iter().zip(&before).map(|(a, b)| a + b).collect();
+            assert_close(&dx, &sum, |_| 1e-5, (isa, pool));
+            average_pool_backward(isa, &pool, count_pad, &dy, &mut dx, false);
+            assert_close(&dx, &average, |_| 1e-5, (isa, pool));
+        }
+    }
+
+    #[test]
+    fn the_references_of_gradients_are_derivatives(pool in pools(), count_pad: bool, seed: u64) {
+        let (x, dy) = (noise(pool.in_len(), seed), noise(pool.out_len(), !seed));
+        let at = seed as usize % x.len();
+        let difference = |f: &dyn Fn(&[f32]) -> Vec<f32>, step: f32| {
+            let loss = |x: &[f32]| -> f64 {
+                let y = f(x);
+                y.iter().zip(&dy).filter(|(y, _)| y.is_finite()).map(|(y, dy)| f64::from(y * dy)).sum()
+            };
+            let mut moved = x.clone();
+            moved[at] = x[at] + step;
+            let above = loss(&moved);
+            moved[at] = x[at] - step;
+            (above - loss(&moved)) / (2.0 * f64::from(step))
+        };
+        let want = difference(&|x| reference::average_pool(&pool, count_pad, x), 0.5);
+        let got = reference::average_pool_backward(&pool, count_pad, &x, &dy)[at];
+        prop_assert!((f64::from(got) - want).abs() < 1e-4, "{} {}", got, want);
+        // Where no other value of its channel is near, no window changes its maximum.
+        let near = |i: usize| i != at && i % pool.channels == at % pool.channels && (x[i] - x[at]).abs() < 2e-2;
+        if !(0..x.len()).any(near) {
+            let want = difference(&|x| reference::max_pool(&pool, x), 1e-2);
+            let got = reference::max_pool_backward(&pool, &x, &dy)[at];
+            prop_assert!((f64::from(got) - want).abs() < 1e-2, "{} {}", got, want);
+        }
+    }
+}
+
+#[test]
+fn each_pixel_receives_its_part_of_the_global_average() {
+    for isa in Isa::supported() {
+        let mut dx = [1.0; 4];
+        global_average_pool_backward(isa, 2, 2, &[3.0, 5.0], &mut dx, true);
+        assert_eq!(dx, [2.5, 3.5, 2.5, 3.5]);
+    }
 }
 
 #[test]
