@@ -21,8 +21,10 @@ pub(super) fn gradient(
     dy: &Tensor,
 ) -> Result<InputGradients, EvalError> {
     let (alpha, beta) = (f64::from(op.alpha), f64::from(op.beta));
-    let rises = |x: f64| (0.0 < alpha * x + beta) & (alpha * x + beta < 1.0);
-    gradient::elementwise(inputs, dy, |x| if rises(x) { alpha } else { 0.0 })
+    gradient::elementwise(inputs, dy, |x| {
+        let y = alpha * x + beta;
+        if 0.0 < y && y < 1.0 { alpha } else { 0.0 }
+    })
 }
 
 pub(super) fn forward(op: &HardSigmoid, site: &Site<'_>) -> Option<Form> {

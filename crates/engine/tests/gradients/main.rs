@@ -4,6 +4,7 @@
 mod common;
 
 mod cases;
+mod goldens;
 mod steps;
 
 use cases::{Case, noise};
@@ -192,4 +193,30 @@ fn gradients_of_another_shape_or_type_are_refused() {
     assert_eq!(refusal(&[Some(&x), Some(&x)]), "2 gradients for 1 outputs");
     let code = FakeQuantize { code: Uniform { axis: Some(3), ..Uniform::per_tensor(4, true, 1.0, 0) } };
     assert!(gradient(&code.into(), &[Some(&x)], &[Some(&x)]).is_err());
+}
+
+#[test]
+fn inputs_that_do_not_fit_give_an_answer_or_an_error() {
+    let mut answers = [0, 0];
+    for case in cases::all() {
+        let weights = weights(&case);
+        for (i, x) in case.inputs.iter().enumerate() {
+            let Some(x) = x else { continue };
+            let shapes = [vec![x.len()], vec![1, x.len(), 1, 1], vec![0], vec![1], vec![], vec![2, 0, 3]];
+            for shape in shapes {
+                let mut inputs = case.inputs();
+                let other = Tensor::zeros(x.dtype(), shape.clone()).unwrap();
+                let same = x.clone().reshape(shape).unwrap_or(other);
+                inputs[i] = Some(&same);
+                // Gradients of what the operator gives now, if anything, and of what it gave before.
+                let now = evaluate(&case.op, &inputs).unwrap_or_default();
+                let before: Vec<Option<&Tensor>> = weights.iter().map(Option::as_ref).collect();
+                for grads in [now.iter().map(Some).collect(), before] {
+                    let answer = gradient(&case.op, &inputs, &grads);
+                    answers[usize::from(answer.is_ok())] += 1;
+                }
+            }
+        }
+    }
+    assert!(answers[0] > 500 && answers[1] > 500, "{answers:?}");
 }
