@@ -49,7 +49,7 @@ pub fn make_room(graph: &Graph, sites: &Sites, plan: &mut Plan) {
     for i in 0..sites.weights.len() {
         let Some((shape, values)) = shifted(graph, sites, plan, i) else { continue };
         let Some((input, _)) = grid(sites, plan, i).filter(|_| shape.len() == 1) else { continue };
-        let Some(Code::Uniform(weight)) = &mut plan.weights[i].code else { continue };
+        let Some(weight) = plan.weights[i].code.as_mut().and_then(Code::integer_mut) else { continue };
         let channels = weight.scale.len();
         for (c, bias) in values.iter().enumerate() {
             let least = bias.abs() / MOST / input;
@@ -64,7 +64,7 @@ pub fn make_room(graph: &Graph, sites: &Sites, plan: &mut Plan) {
 /// Scale of the input and code of weight `i`, where the layer accumulates integers of one grid per channel.
 fn grid<'a>(sites: &Sites, plan: &'a Plan, i: usize) -> Option<(f32, &'a Uniform)> {
     let Some(Code::Uniform(input)) = &plan.activations[sites.weights[i].reads?].code else { return None };
-    let Some(Code::Uniform(weight)) = &plan.weights[i].code else { return None };
+    let weight = plan.weights[i].code.as_ref()?.integer()?;
     (input.axis.is_none() && weight.shift.is_none()).then(|| (input.scale[0], weight))
 }
 

@@ -107,20 +107,21 @@ pub fn macs(graph: &Graph, types: &[Option<TensorType>], n: NodeId) -> u64 {
 
 fn weight(graph: &Graph, sites: &Sites, plan: &Plan, i: usize) -> Option<Weight> {
     let (site, setting) = (&sites.weights[i], &plan.weights[i]);
-    let Code::Uniform(code) = setting.code.as_ref()?;
+    let code = setting.code.as_ref()?;
     let tensor = graph.constant(site.value)?;
     let (float, decoded) = (tensor.to_f32(), decoded_weight(graph, sites, plan, i)?);
     let square = |x: f32| f64::from(x) * f64::from(x);
     let signal = float.iter().map(|&w| square(w)).sum();
     let noise = float.iter().zip(&decoded).map(|(w, q)| square(w - q)).sum();
+    let bits = code.channel_bits();
     let mut by_bits = vec![0; 9];
-    code.bits.iter().for_each(|&b| by_bits[usize::from(b).min(8)] += 1);
-    let alike = code.bits.iter().all(|&b| b == code.bits[0]);
+    bits.iter().for_each(|&b| by_bits[b.min(8)] += 1);
+    let alike = bits.iter().all(|&b| b == bits[0]);
     Some(Weight {
         shape: tensor.shape().to_vec(),
         bits: code.mean_bits(),
         channels_by_bits: if alike { Vec::new() } else { by_bits },
-        bytes: (code.packed_bytes(tensor.shape()) + 4 * code.scale.len()) as u64,
+        bytes: code.stored_bytes(tensor.shape()) as u64,
         float_bytes: 4 * tensor.len() as u64,
         sqnr_db: sqnr_db(signal, noise),
         set_by: setting.set_by.join(", "),
@@ -129,7 +130,7 @@ fn weight(graph: &Graph, sites: &Sites, plan: &Plan, i: usize) -> Option<Weight>
 
 fn activation(sites: &Sites, plan: &Plan, seen: &Observations, i: usize) -> Option<Activation> {
     let setting = &plan.activations[i];
-    let Code::Uniform(code) = setting.code.as_ref()?;
+    let Some(Code::Uniform(code)) = &setting.code else { return None };
     let stats = &seen.edges[i];
     let [lo, hi] = clip(code);
     let (mut signal, mut noise, mut outside, mut total) = (0.0, 0.0, 0u64, 0u64);

@@ -3,6 +3,7 @@
 mod builder;
 mod edges;
 mod planes;
+mod points;
 pub mod qdq;
 mod weights;
 

@@ -6,6 +6,7 @@ pub mod bit_allocation;
 pub mod kl;
 pub mod minmax;
 pub mod mse;
+pub mod multipoint;
 pub mod percentile;
 mod range;
 
@@ -20,6 +21,7 @@ pub const ALL: &[Entry] = &[
     kl::ENTRY,
     aciq::ENTRY,
     bit_allocation::ENTRY,
+    multipoint::ENTRY,
     bias_correction::ENTRY,
 ];
 

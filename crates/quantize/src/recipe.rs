@@ -129,6 +129,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("w4a4", include_str!("../recipes/w4a4.toml")),
     ("w4a4-aciq", include_str!("../recipes/w4a4-aciq.toml")),
     ("w4a4-aciq-paper", include_str!("../recipes/w4a4-aciq-paper.toml")),
+    ("w3-multipoint", include_str!("../recipes/w3-multipoint.toml")),
 ];
 
 impl Recipe {

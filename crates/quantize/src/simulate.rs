@@ -56,7 +56,7 @@ pub fn simulate(graph: &Graph, sites: &Sites, plan: &Plan) -> Graph {
 /// What follows an edge with a code per channel is not rounded again: its values are levels already, and its channels
 /// may be others.
 pub fn edge_code<'a>(sites: &Sites, plan: &'a Plan, i: usize) -> Option<&'a Uniform> {
-    let Code::Uniform(code) = plan.activations[i].code.as_ref()?;
+    let Some(Code::Uniform(code)) = &plan.activations[i].code else { return None };
     (code.axis.is_none() || sites.activations[i].follows.is_none()).then_some(code)
 }
 

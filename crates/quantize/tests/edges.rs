@@ -25,7 +25,7 @@ fn planned(graph: Graph, recipe: &str) -> (Case, Sites, Plan) {
 fn uniform(code: &Option<Code>) -> &Uniform {
     match code {
         Some(Code::Uniform(code)) => code,
-        None => panic!("no code"),
+        _ => panic!("no uniform code"),
     }
 }
 

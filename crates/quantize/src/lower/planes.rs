@@ -56,9 +56,18 @@ fn overhead(width: u8) -> usize {
     }
 }
 
-/// The width at which each channel is stored: the set of widths of least total bytes, each channel at the narrowest of
-/// them that holds its code. `len` is the number of codes per channel.
+/// The width at which each channel is stored. `len` is the number of codes per channel.
 fn stored_widths(needed: &[u8], len: usize) -> Vec<u8> {
+    cheapest(needed, len).0
+}
+
+/// Bytes that codes of such widths take in a file, about, with the nodes that unpack them.
+pub(super) fn bytes(needed: &[u8], len: usize) -> usize {
+    cheapest(needed, len).1
+}
+
+/// The set of widths of least total bytes, each channel at the narrowest of them that holds its code; and those bytes.
+fn cheapest(needed: &[u8], len: usize) -> (Vec<u8>, usize) {
     let at = |set: u32, width: u8| (width.max(1)..=8).find(|w| set & (1 << w) != 0);
     let cost = |set: u32| -> Option<usize> {
         let widths: Option<Vec<u8>> = needed.iter().map(|&w| at(set, w)).collect();
@@ -69,8 +78,9 @@ fn stored_widths(needed: &[u8], len: usize) -> Vec<u8> {
         Some(codes + nodes + joining)
     };
     let sets = (1..256u32).map(|s| s << 1);
-    let best = sets.filter_map(|set| cost(set).map(|c| (c, set))).min().map_or(1 << 8, |(_, set)| set);
-    needed.iter().map(|&w| at(best, w).unwrap_or(8)).collect()
+    let best = sets.filter_map(|set| cost(set).map(|c| (c, set))).min();
+    let (bytes, set) = best.unwrap_or((needed.len() * len, 1 << 8));
+    (needed.iter().map(|&w| at(set, w).unwrap_or(8)).collect(), bytes)
 }
 
 /// The elements of some channels, in the order given.

@@ -1,7 +1,7 @@
 //! A weight and a bias as a file has them: codes in as few bits as pay → `DequantizeLinear`, or a float through `IntQuant`.
 
 use super::builder::Builder;
-use super::{Flavour, planes};
+use super::{Flavour, planes, points};
 use crate::bias;
 use crate::plan::{Plan, Setting};
 use crate::simulate::runs_on_integers;
@@ -24,7 +24,7 @@ pub(super) fn write(
 ) {
     let (site, setting) = (&sites.weights[i], &plan.weights[i]);
     let node = site.node.0;
-    if let Some(Code::Uniform(code)) = &setting.code {
+    if let Some(code) = &setting.code {
         let same = |&&(j, _): &&(usize, ValueId)| {
             let other: &Setting = &plan.weights[j];
             sites.weights[j].value == site.value
@@ -61,17 +61,23 @@ fn decoded_weight(
     graph: &Graph,
     site: &WeightSite,
     setting: &Setting,
-    code: &Uniform,
+    code: &Code,
     flavour: Flavour,
 ) -> ValueId {
     let name = graph.value(site.value).name.clone();
     let tensor = graph.constant(site.value).expect("weight sites are constants");
     let values = setting.values.clone().unwrap_or_else(|| tensor.to_f32());
+    // ONNX Runtime fuses matrix products only if the weight's zero point is written, convolutions anyway.
+    let spell_zero = matches!(graph.nodes[site.node.0].op, Op::Gemm(_) | Op::MatMul(_));
+    let code = match code {
+        Code::Uniform(code) => code,
+        Code::Points(code) => {
+            return points::write(b, &name, code, values, tensor.shape(), flavour, spell_zero);
+        }
+    };
     let decoded = if flavour == Flavour::Qonnx {
         float_weight(b, &name, code, values, tensor.shape())
     } else {
-        // ONNX Runtime fuses matrix products only if the weight's zero point is written, convolutions anyway.
-        let spell_zero = matches!(graph.nodes[site.node.0].op, Op::Gemm(_) | Op::MatMul(_));
         integer_weight(b, &name, code, &values, tensor.shape(), flavour, spell_zero)
     };
     let Some(shift) = &code.shift else { return decoded };
@@ -83,7 +89,7 @@ fn decoded_weight(
     b.node(format!("{name}.shifted"), Op::Add(Add), &[decoded, shift])
 }
 
-fn integer_weight(
+pub(super) fn integer_weight(
     b: &mut Builder,
     name: &str,
     code: &Uniform,
@@ -92,29 +98,8 @@ fn integer_weight(
     flavour: Flavour,
     spell_zero: bool,
 ) -> ValueId {
-    let codes = code.codes(values, shape);
     let axis = code.axis.unwrap_or(0);
-    let alike = code.bits.iter().all(|&w| w == code.bits[0]);
-    let int8 = |codes: &[i32]| {
-        let data = if code.signed {
-            Data::I8(codes.iter().map(|&q| q as i8).collect())
-        } else {
-            Data::U8(codes.iter().map(|&q| q as u8).collect())
-        };
-        Tensor::new(shape.to_vec(), data).expect("one code each")
-    };
-    let narrow = code.signed && alike && code.bits[0] <= 4;
-    let stored = match flavour {
-        Flavour::Packed if code.signed => {
-            // A per-tensor width is every channel's width.
-            planes::write(b, name, &codes, shape, axis, &code.bits)
-        }
-        Flavour::Textbook if narrow => {
-            let dtype = if code.bits[0] <= 2 { DType::I2 } else { DType::I4 };
-            b.constant(format!("{name}.codes"), int8(&codes).cast(dtype))
-        }
-        _ => b.constant(format!("{name}.codes"), int8(&codes)),
-    };
+    let stored = stored_codes(b, name, code, values, shape, flavour);
     let per = if code.axis.is_some() { vec![code.scale.len()] } else { vec![] };
     let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(per.clone(), code.scale.clone()));
     let mut inputs = vec![stored, scale];
@@ -129,11 +114,44 @@ fn integer_weight(
     b.node(format!("{name}.quantized"), op, &inputs)
 }
 
+/// The int8 (or, of the textbook, narrower) codes of values, in as few bits as the flavour has.
+pub(super) fn stored_codes(
+    b: &mut Builder,
+    name: &str,
+    code: &Uniform,
+    values: &[f32],
+    shape: &[usize],
+    flavour: Flavour,
+) -> ValueId {
+    let codes = code.codes(values, shape);
+    let alike = code.bits.iter().all(|&w| w == code.bits[0]);
+    let int8 = |codes: &[i32]| {
+        let data = if code.signed {
+            Data::I8(codes.iter().map(|&q| q as i8).collect())
+        } else {
+            Data::U8(codes.iter().map(|&q| q as u8).collect())
+        };
+        Tensor::new(shape.to_vec(), data).expect("one code each")
+    };
+    let narrow = code.signed && alike && code.bits[0] <= 4;
+    match flavour {
+        Flavour::Packed if code.signed => {
+            // A per-tensor width is every channel's width.
+            planes::write(b, name, &codes, shape, code.axis.unwrap_or(0), &code.bits)
+        }
+        Flavour::Textbook if narrow => {
+            let dtype = if code.bits[0] <= 2 { DType::I2 } else { DType::I4 };
+            b.constant(format!("{name}.codes"), int8(&codes).cast(dtype))
+        }
+        _ => b.constant(format!("{name}.codes"), int8(&codes)),
+    }
+}
+
 /// QONNX: the float weight through `IntQuant`, scales shaped to broadcast along the channel axis.
 ///
 /// The operator has one width. Where channels differ it is the widest, and the values are levels already: those of a
 /// narrower channel are among the levels of the same scale at more bits.
-fn float_weight(
+pub(super) fn float_weight(
     b: &mut Builder,
     name: &str,
     code: &Uniform,

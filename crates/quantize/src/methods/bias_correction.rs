@@ -66,7 +66,7 @@ impl Method for BiasCorrection {
             if !setting.is_quantized() {
                 continue;
             }
-            let Some(Code::Uniform(code)) = &setting.code else {
+            let Some(code) = &setting.code else {
                 let message =
                     format!("the weight of `{}` has no code yet; put a range step first", site.name);
                 return Err(MethodError::Needs { step: ENTRY.id, message });
@@ -77,26 +77,36 @@ impl Method for BiasCorrection {
             let shape = tensor.shape();
             let values = setting.values.as_deref().unwrap_or(&float);
             let (mut code, mut values) = (code.clone(), std::borrow::Cow::Borrowed(values));
-            if self.variance {
-                let (spread, replaced) = restore_spread(&code, &values, shape, axis);
-                (code, values) = (spread, replaced.into());
+            if let Code::Uniform(code) = &mut code {
+                if self.variance {
+                    let (spread, replaced) = restore_spread(code, &values, shape, axis);
+                    (*code, values) = (spread, replaced.into());
+                }
+                if self.form == Form::Shift {
+                    *code = restore_mean(code, &values, &float, shape, axis);
+                }
+            } else if self.variance || self.form == Form::Shift {
+                let message = format!(
+                    "the weight of `{}` is a sum of points, whose spread and zero point are no one number; use form = \
+                     \"expected\" without variance",
+                    site.name
+                );
+                return Err(MethodError::Needs { step: ENTRY.id, message });
             }
-            match self.form {
-                Form::Shift => code = restore_mean(&code, &values, &float, shape, axis),
-                Form::Expected => {
-                    let inputs = site.reads.map(|r| bench.seen.edges[r].channels.as_slice());
-                    let rounded = decoded(&code, &values, shape);
-                    let error: Vec<f32> = float.iter().zip(&rounded).map(|(w, q)| w - q).collect();
-                    let op = &bench.graph.nodes[site.node.0].op;
-                    if let Some(shift) = inputs.and_then(|m| expected_shift(op, site, &error, shape, m)) {
-                        plan.bias_shift.insert(i, shift);
-                    }
+            if self.form == Form::Expected {
+                let inputs = site.reads.map(|r| bench.seen.edges[r].channels.as_slice());
+                let mut rounded = values.to_vec();
+                code.fake_quantize(&mut rounded, shape);
+                let error: Vec<f32> = float.iter().zip(&rounded).map(|(w, q)| w - q).collect();
+                let op = &bench.graph.nodes[site.node.0].op;
+                if let Some(shift) = inputs.and_then(|m| expected_shift(op, site, &error, shape, m)) {
+                    plan.bias_shift.insert(i, shift);
                 }
             }
             if self.variance {
                 setting.values = Some(values.into_owned());
             }
-            setting.set(Code::Uniform(code), ENTRY.id);
+            setting.set(code, ENTRY.id);
         }
         Ok(plan)
     }

@@ -6,7 +6,8 @@ use lowbit_graph::ops::{Conv, Window};
 use lowbit_graph::passes::{prepare, specialize};
 use lowbit_graph::{Dim, Graph, TensorType, ValueId};
 use lowbit_quantize::observe::{Observations, Observer};
-use lowbit_quantize::run::Run;
+use lowbit_quantize::rows::{Budget, Rows};
+use lowbit_quantize::run::{Run, Samples};
 use lowbit_quantize::workbench::Workbench;
 use lowbit_quantize::{Plan, Recipe, Sites, Target, site};
 use lowbit_tensor::{DType, Tensor};
@@ -93,8 +94,19 @@ impl Case {
 
     pub(crate) fn plan(&self, sites: &Sites, seen: &Observations, recipe: &Recipe, target: &Target) -> Plan {
         let plan = recipe.start(&self.graph, sites, target).unwrap();
-        let (graph, types, run) = (&self.graph, self.types.as_slice(), &Run::quiet());
+        let samples = self.samples();
+        let (graph, types, run) =
+            (&self.graph, self.types.as_slice(), &Run { samples: Some(&samples), ..Run::quiet() });
         recipe.run(plan, &Workbench { graph, types, sites, seen, recipe, target, run }).unwrap()
+    }
+
+    /// Seeded samples, as methods are lent them.
+    pub(crate) fn samples(&self) -> Samples {
+        let input = self.batch(6, 3).swap_remove(0);
+        let (shape, values) = (input.shape(), input.to_f32());
+        let mut inputs = Rows::new(&Budget::unlimited(), shape[0], values.len() / shape[0].max(1)).unwrap();
+        inputs.write(0, &values).unwrap();
+        Samples { inputs, shape: shape[1..].to_vec(), labels: None }
     }
 
     /// Sites and plan of a recipe for a target after calibration on seeded batches.

@@ -1,10 +1,12 @@
 //! The codes: how a block of reals is written in few bits, and exactly what reading it back gives.
 //!
 //! A code knows its bits, its exact decode and the bytes it takes; which one serves a tensor is a method's choice.
-//! Table, points and window codes join [`Uniform`] here, one file each.
+//! Table and window codes join [`Uniform`] and [`Points`] here, one file each.
 
+pub mod points;
 mod uniform;
 
+pub use points::Points;
 pub use uniform::Uniform;
 
 /// The code of one site of a plan.
@@ -13,6 +15,8 @@ pub use uniform::Uniform;
 pub enum Code {
     /// Evenly spaced levels: scale and zero point, per tensor or per channel.
     Uniform(Uniform),
+    /// A sum of low-bit vectors for the channels that need one.
+    Points(Points),
 }
 
 impl Code {
@@ -20,6 +24,15 @@ impl Code {
     pub fn mean_bits(&self) -> f64 {
         match self {
             Code::Uniform(code) => code.mean_bits(),
+            Code::Points(code) => code.mean_bits(),
+        }
+    }
+
+    /// Bits of an element of each channel, in all points together; one entry where channels share a code.
+    pub fn channel_bits(&self) -> Vec<usize> {
+        match self {
+            Code::Uniform(code) => code.bits.iter().map(|&b| usize::from(b)).collect(),
+            Code::Points(code) => code.channel_bits(),
         }
     }
 
@@ -27,6 +40,32 @@ impl Code {
     pub fn fake_quantize(&self, values: &mut [f32], shape: &[usize]) {
         match self {
             Code::Uniform(code) => code.fake_quantize(values, shape),
+            Code::Points(code) => code.fake_quantize(values, shape),
+        }
+    }
+
+    /// The one uniform code that an integer kernel multiplies by, where there is one: the code itself, or the grid that a
+    /// sum of points is rounded to.
+    pub fn integer(&self) -> Option<&Uniform> {
+        match self {
+            Code::Uniform(code) => Some(code),
+            Code::Points(code) => code.grid.as_ref(),
+        }
+    }
+
+    /// [`Code::integer`], to be changed.
+    pub fn integer_mut(&mut self) -> Option<&mut Uniform> {
+        match self {
+            Code::Uniform(code) => Some(code),
+            Code::Points(code) => code.grid.as_mut(),
+        }
+    }
+
+    /// Bytes of a tensor of `shape`: codes at their widths, and scales.
+    pub fn stored_bytes(&self, shape: &[usize]) -> usize {
+        match self {
+            Code::Uniform(code) => code.packed_bytes(shape) + 4 * code.scale.len(),
+            Code::Points(code) => code.stored_bits(shape).div_ceil(8),
         }
     }
 }
