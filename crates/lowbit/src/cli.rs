@@ -15,6 +15,7 @@ mod quantize;
 mod report_file;
 mod run;
 mod shared;
+mod size;
 
 use std::process::ExitCode;
 

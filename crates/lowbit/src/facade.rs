@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use lowbit_quantize::report::{Report, Score};
+pub use lowbit_quantize::run::Effort;
 use lowbit_tensor::Tensor;
 
 use crate::{Inspection, Progress, pipeline};
@@ -37,6 +38,16 @@ pub struct QuantizeJob {
     pub threads: Option<usize>,
     /// Name of a preprocessing preset, or a TOML file; `None` to choose from the data.
     pub preprocess: Option<String>,
+    /// How long steps that learn go on.
+    pub effort: Effort,
+    /// Memory for what such steps keep of the samples, in bytes; `None` for half of what is free. More goes to
+    /// temporary files beside `state`, or in the system's folder for them.
+    pub cache_bytes: Option<u64>,
+    /// Where steps that learn save what a killed run goes on from; `None` to save nothing. The file appears with the
+    /// first thing worth saving, and [`Outcome::state`] says when it is to be removed.
+    pub state: Option<PathBuf>,
+    /// Whether to leave unused what a killed run saved.
+    pub fresh: bool,
     /// Whether the report says how much each layer hurts alone (one more pass per layer).
     pub detail: bool,
     /// Whether to stop once everything is read and the plan is made: the report has no scores, the bytes are empty.
@@ -50,6 +61,8 @@ pub struct Outcome {
     pub bytes: Vec<u8>,
     /// What it cost.
     pub report: Report,
+    /// What a killed run would have gone on from, if there is any: to be removed once the bytes are safe.
+    pub state: Option<PathBuf>,
 }
 
 /// What to evaluate.

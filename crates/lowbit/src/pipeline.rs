@@ -1,12 +1,17 @@
 //! How the verbs of [`crate::facade`] are done: one file each over a few shared pieces.
 
+mod calibrate;
 mod demo;
 mod evaluate;
 mod inspect;
 mod load;
+mod memory;
+mod plan;
 mod quantize;
 mod run;
+mod score;
 mod stages;
+mod state;
 
 pub(crate) use demo::demo;
 pub(crate) use evaluate::evaluate;

@@ -12,6 +12,9 @@ pub trait Progress: Sync {
     /// `steps` more of the current stage are done.
     fn advance(&self, steps: u64);
 
+    /// A fact that will be in the report, for whoever watches now.
+    fn note(&self, text: &str);
+
     /// The last stage is done.
     fn finish(&self);
 }
@@ -23,5 +26,6 @@ pub struct Silent;
 impl Progress for Silent {
     fn stage(&self, _name: &str, _total: Option<u64>) {}
     fn advance(&self, _steps: u64) {}
+    fn note(&self, _text: &str) {}
     fn finish(&self) {}
 }

@@ -6,7 +6,7 @@
 use std::path::Path;
 
 use lowbit::Silent;
-use lowbit::facade::{DEFAULT_TARGET, QuantizeJob, quantize};
+use lowbit::facade::{DEFAULT_TARGET, Effort, QuantizeJob, quantize};
 use lowbit_quantize::lower::Flavour;
 use lowbit_quantize::recipe::Granularity;
 use lowbit_quantize::{Recipe, Target};
@@ -25,6 +25,10 @@ fn quantized(recipe: &str, flavour: &str, threads: usize) -> Vec<u8> {
         limit: Some(200),
         threads: Some(threads),
         preprocess: Some("digits".to_owned()),
+        effort: Effort::default(),
+        cache_bytes: None,
+        state: None,
+        fresh: false,
         detail: false,
         dry_run: false,
     };

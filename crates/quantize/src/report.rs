@@ -59,6 +59,8 @@ pub struct Job {
     pub calibration_samples: usize,
     /// Preprocessing, as TOML.
     pub preprocess_toml: String,
+    /// How long steps that learn went on: `fast`, `balanced` or `best`; `None` where no step does.
+    pub effort: Option<String>,
     /// Worker threads.
     pub threads: usize,
     /// Program version.

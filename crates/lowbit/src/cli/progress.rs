@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lowbit::Progress;
+use lowbit::render::text::printable;
 
 /// One bar at a time; it vanishes when its stage is done, since the report lists the stages.
 pub(super) struct Bars(Mutex<Option<ProgressBar>>);
@@ -44,6 +45,12 @@ impl Progress for Bars {
     fn advance(&self, steps: u64) {
         if let Some(bar) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             bar.inc(steps);
+        }
+    }
+
+    fn note(&self, text: &str) {
+        if let Some(bar) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.println(printable(text));
         }
     }
 

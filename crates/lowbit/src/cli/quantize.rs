@@ -1,14 +1,15 @@
 //! `lowbit quantize`: the main job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
-use lowbit::facade::{self, QuantizeJob};
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use lowbit::facade::{self, Effort, QuantizeJob};
 use lowbit::{Progress, render};
 
 use super::report_file::ReportFile;
-use super::{files, print, progress::Bars, shared, usage};
+use super::{files, print, progress::Bars, shared, size, usage};
 
 /// Quantize a network and say what it cost
 #[derive(clap::Args)]
@@ -44,6 +45,19 @@ pub(super) struct Args {
     #[arg(long, value_name = "DATA")]
     validation: Option<PathBuf>,
 
+    /// How long steps that learn (lapq, brecq, …) go on
+    #[arg(long, value_name = "EFFORT", default_value = Effort::default().name(), value_parser = effort())]
+    effort: Effort,
+
+    /// Memory for what such steps keep of the samples, as in 512MiB or 2G; more goes to temporary files beside the
+    /// output [default: half of what is free]
+    #[arg(long, value_name = "SIZE", value_parser = size::parse)]
+    cache_bytes: Option<u64>,
+
+    /// Start over, even if a killed run left OUT.onnx.state to go on from
+    #[arg(long)]
+    fresh: bool,
+
     /// Read, check and plan, but quantize and write nothing
     #[arg(long)]
     dry_run: bool,
@@ -63,6 +77,20 @@ enum Flavour {
     Textbook,
     // `IntQuant` and `BipolarQuant` nodes.
     Qonnx,
+}
+
+/// Names of efforts, as arguments.
+fn effort() -> impl TypedValueParser<Value = Effort> {
+    let named = |name: String| Effort::ALL.into_iter().find(|effort| effort.name() == name);
+    PossibleValuesParser::new(Effort::ALL.map(Effort::name))
+        .try_map(move |name| named(name).ok_or("unknown effort"))
+}
+
+/// Where a run that writes to `output` saves what it would go on from.
+fn state_of(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".state");
+    name.into()
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
@@ -92,6 +120,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         limit: args.samples.limit,
         threads: args.samples.threads,
         preprocess: args.samples.preprocess.clone(),
+        effort: args.effort,
+        cache_bytes: args.cache_bytes,
+        state: args.output.as_deref().filter(|_| !args.dry_run).map(state_of),
+        fresh: args.fresh,
         detail: args.report.is_some(),
         dry_run: args.dry_run,
     };
@@ -107,6 +139,10 @@ pub(super) fn run(args: &Args) -> Result<()> {
         whole.push((report.path().to_owned(), report.render(&outcome.report).into_bytes()));
     }
     files::write(&whole)?;
+    if let Some(state) = &outcome.state {
+        // A state that stays behind is only clutter: the next run says that it is done.
+        let _ = std::fs::remove_file(state);
+    }
     print::out(&render::text::report(&outcome.report, print::style()))?;
     print::written(&whole)
 }

@@ -6,11 +6,16 @@ use lowbit_quantize::lower::Flavour;
 use lowbit_quantize::observe::Needs;
 use lowbit_quantize::recipe::Recipe;
 use lowbit_quantize::report::{self, Report};
+use lowbit_quantize::rows::Budget;
+use lowbit_quantize::run::Run;
 use lowbit_quantize::site;
 use lowbit_quantize::target::Target;
 
+use super::calibrate::{calibrate, labelled};
 use super::load::{self, Wanted};
-use super::quantize::{Calibrated, Variant, bits, labelled, observe, score, sensitivity};
+use super::plan::{Calibrated, Origin};
+use super::quantize::{bits, sensitivity};
+use super::score::{Variant, score};
 use super::stages::Stages;
 use crate::Progress;
 use crate::facade::{DEFAULT_TARGET, DemoOutcome};
@@ -25,7 +30,7 @@ pub(crate) fn demo(progress: &dyn Progress) -> Result<DemoOutcome> {
 }
 
 fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
-    let mut stages = Stages::new(progress);
+    let stages = Stages::new(progress);
     stages.begin("read", None);
     let folder = tempfile::tempdir().context("cannot make a temporary folder")?;
     let path = |name: &str| folder.path().join(name);
@@ -39,15 +44,18 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
     let train = load::samples(&path("digits-train.npz"), &network, &wanted, true)?;
     let test = load::samples(&path("digits-test.npz"), &network, &Wanted { limit: None, ..wanted }, true)?;
     let preprocess_toml = toml::to_string(&train.options.preprocess)?;
-    let (seen, kept) = observe(&network, &sites, Needs::ALL, &train, &mut stages)?;
-    let check = &kept.first().context("no samples")?.input;
-    let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen };
+    let needs = Needs { samples: false, ..Needs::ALL };
+    let seen = calibrate(&network, &sites, needs, &train, &Budget::unlimited(), &stages)?;
+    let check = &seen.kept.first().context("no samples")?.input;
+    let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen.edges };
     stages.begin("quantize", Some(RECIPES.len() as u64));
     let mut quantized = Vec::new();
     for name in RECIPES {
         let recipe = Recipe::named(name)?;
-        let plan = calibrated.plan(&recipe)?;
-        quantized.push(calibrated.write(plan, &recipe, Flavour::Packed, 0, &preprocess_toml, check)?);
+        let plan = calibrated.plan(&recipe, &Run::quiet()).with_context(|| format!("recipe `{name}`"))?;
+        let (flavour, preprocess_toml) = (Flavour::Packed, preprocess_toml.as_str());
+        let origin = Origin { recipe: &recipe, flavour, seed: 0, effort: None, preprocess_toml };
+        quantized.push(calibrated.write(plan, &origin, check)?);
         stages.advance(1);
     }
     let variants: Vec<Variant<'_>> = RECIPES
@@ -60,7 +68,7 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
             bytes: q.bytes.len(),
         })
         .collect();
-    let scores = score(&network, &variants, test.batches()?.map(|b| labelled(b?)), &mut stages)?;
+    let scores = score(&network, &variants, test.batches()?.map(|b| labelled(b?)), &stages)?;
     let (name, last) = (RECIPES[RECIPES.len() - 1], &quantized[RECIPES.len() - 1]);
     let recipe = Recipe::named(name)?;
     let mut report = Report {
@@ -72,13 +80,14 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
             flavour: Flavour::Packed.name().to_owned(),
             seed: 0,
             data: "embedded digits (UCI, 1,297 training and 500 test images)".to_owned(),
-            calibration_samples: seen.samples,
+            calibration_samples: seen.edges.samples,
             preprocess_toml,
+            effort: None,
             threads: rayon::current_num_threads(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         scores,
-        layers: layers(&network.graph, &network.types, &sites, &last.plan, &seen),
+        layers: layers(&network.graph, &network.types, &sites, &last.plan, &seen.edges),
         kept_float: sites.kept_float.clone(),
         notes: vec![
             "The demo network was chosen, among four trained alike, for the one that naive 4-bit rounding hurts most; \
@@ -87,8 +96,8 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
         ],
         ..Report::default()
     };
-    sensitivity(&calibrated, &last.plan, check, &mut report, &mut stages)?;
-    report.stages = stages.finish();
+    sensitivity(&calibrated, &last.plan, check, &mut report, &stages)?;
+    (report.stages, _) = stages.finish();
     let mut files = vec![("digits-float.onnx".to_owned(), NETWORK.to_vec())];
     files.extend(RECIPES.iter().zip(quantized).map(|(name, q)| (format!("digits-{name}.onnx"), q.bytes)));
     Ok(DemoOutcome { report, files })

@@ -15,7 +15,7 @@ pub(crate) fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec
 }
 
 fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
-    let mut stages = Stages::new(progress);
+    let stages = Stages::new(progress);
     stages.begin("read", None);
     let loaded: Vec<Loaded> = job.models.iter().map(|path| load::network(path)).collect::<Result<_>>()?;
     let first = loaded.first().context("no network given")?;

@@ -17,7 +17,7 @@ pub(crate) fn run(job: &RunJob, progress: &dyn Progress) -> Result<Vec<(String, 
 }
 
 fn work(job: &RunJob, progress: &dyn Progress) -> Result<Vec<(String, Tensor)>> {
-    let mut stages = Stages::new(progress);
+    let stages = Stages::new(progress);
     stages.begin("read", None);
     let loaded = load::network(&job.model)?;
     let wanted =

@@ -16,11 +16,12 @@ pub fn report(report: &Report) -> String {
     let job = &report.job;
     if !job.recipe.is_empty() {
         out.push_str(&format!(
-            "Recipe `{}`, target `{}`, flavour `{}`, seed {}, calibrated on {} of `{}`.\n\n",
+            "Recipe `{}`, target `{}`, flavour `{}`, seed {}{}, calibrated on {} of `{}`.\n\n",
             job.recipe,
             job.target,
             job.flavour,
             job.seed,
+            job.effort.as_ref().map_or_else(String::new, |effort| format!(", effort {effort}")),
             units::plural(job.calibration_samples, "sample"),
             job.data
         ));

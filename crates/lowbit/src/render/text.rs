@@ -25,11 +25,12 @@ pub fn report(report: &Report, style: Style) -> String {
     let job = &report.job;
     if !job.recipe.is_empty() {
         out.line(&format!(
-            "recipe {} · target {} · flavour {} · seed {} · calibrated on {}",
+            "recipe {} · target {} · flavour {} · seed {}{} · calibrated on {}",
             job.recipe,
             job.target,
             job.flavour,
             job.seed,
+            job.effort.as_ref().map_or_else(String::new, |effort| format!(" · effort {effort}")),
             units::plural(job.calibration_samples, "sample")
         ));
     }

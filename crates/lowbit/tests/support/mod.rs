@@ -27,6 +27,7 @@ pub(crate) fn report(depth: usize) -> Report {
             data: "cifar10-train.tar.gz".into(),
             calibration_samples: 512,
             preprocess_toml: PREPROCESS.into(),
+            effort: None,
             threads: 2,
             version: "0.1.0".into(),
         },

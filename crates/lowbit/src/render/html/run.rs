@@ -81,9 +81,12 @@ pub(super) fn reproduce(report: &Report) -> Option<Section> {
             }
         }
     };
+    let settings = match &job.effort {
+        None => format!("samples and seed ({})", job.seed),
+        Some(effort) => format!("samples, effort ({effort}) and seed ({})", job.seed),
+    };
     let lead = format!(
-        "The same network, recipe, preprocessing, samples and seed ({}) give the same file, byte for byte, on any number of threads.",
-        job.seed
+        "The same network, recipe, preprocessing, {settings} give the same file, byte for byte, on any number of threads."
     );
     Some(Section { id: "reproduce", title: "Reproduce", lead, body })
 }

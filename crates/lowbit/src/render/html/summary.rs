@@ -14,6 +14,7 @@ pub(super) fn header(report: &Report) -> Markup {
         ("flavour", job.flavour.clone()),
         ("data", job.data.clone()),
         ("calibrated on", count(job.calibration_samples, "sample")),
+        ("effort", job.effort.clone().unwrap_or_default()),
         ("seed", if job.recipe.is_empty() { String::new() } else { job.seed.to_string() }),
     ]
     .into_iter()
