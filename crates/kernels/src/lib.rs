@@ -12,6 +12,7 @@
 //! Slices of the wrong length are a mistake of the calling code and panic; anything that comes from a model (a shape,
 //! an instruction set asked for by name) is checked and refused with a typed error.
 
+pub mod adam;
 mod buffer;
 pub mod columns;
 pub mod conv2d;
@@ -25,12 +26,14 @@ pub mod layout;
 pub mod linear;
 mod math;
 pub mod pool;
+pub mod rounding;
 mod simd;
 pub mod softmax;
 pub mod statistics;
 #[cfg(test)]
 mod testing;
 
+pub use adam::Adam;
 pub use buffer::AlignedVec;
 pub use conv2d::{Conv2d, Conv2dGradient, PackedConv2d};
 pub use elementwise::{Binary, Kept, Unary};

@@ -33,6 +33,25 @@ pub(crate) fn exp<S: Simd>(s: S, x: S::V) -> S::V {
     s.mul(s.mul(e, s.exp2_int(half)), s.exp2_int(s.sub(n, half)))
 }
 
+/// The natural logarithm of positive normal `x`.
+#[inline(always)]
+pub(crate) fn ln<S: Simd>(s: S, x: S::V) -> S::V {
+    // x = m·2^n with m in [√½, √2); ln m = 2·artanh(t) with t = (m - 1)/(m + 1), |t| <= 0.172: a short Taylor series.
+    const LN2_HIGH: f32 = 0.693_359_4;
+    const LN2_LOW: f32 = -2.121_944_4e-4;
+    let (one, root) = (s.splat(1.0), s.splat(std::f32::consts::SQRT_2));
+    let (m, n) = s.mantissa_exponent(x);
+    let n = s.select_lt(m, root, n, s.add(n, one));
+    let m = s.select_lt(m, root, m, s.mul(m, s.splat(0.5)));
+    let f = s.sub(m, one);
+    let t = s.div(f, s.add(m, one));
+    let t2 = s.mul(t, t);
+    let series = polynomial(s, t2, [2.0 / 3.0, 2.0 / 5.0, 2.0 / 7.0, 2.0 / 9.0]);
+    // 2t + t³·series, where 2t = f - t·f keeps the rounding of the quotient small.
+    let tail = s.fma(s.mul(t, t2), series, s.sub(s.splat(0.0), s.mul(t, f)));
+    s.fma(n, s.splat(LN2_HIGH), s.add(f, s.fma(n, s.splat(LN2_LOW), tail)))
+}
+
 /// `1 / (1 + e^-x)`, without overflow on either side.
 #[inline(always)]
 pub(crate) fn sigmoid<S: Simd>(s: S, x: S::V) -> S::V {
@@ -104,6 +123,7 @@ mod tests {
         Sigmoid,
         Tanh,
         Erf,
+        Ln,
     }
 
     struct Evaluate<'a>(Function, &'a mut [f32]);
@@ -119,6 +139,7 @@ mod tests {
                     Function::Sigmoid => sigmoid(s, v),
                     Function::Tanh => tanh(s, v),
                     Function::Erf => erf(s, v),
+                    Function::Ln => ln(s, v),
                 };
                 s.write(x, y);
             }
@@ -138,6 +159,7 @@ mod tests {
             Function::Sigmoid => 1.0 / (1.0 + (-x).exp()),
             Function::Tanh => x.tanh(),
             Function::Erf => crate::elementwise::reference::erf(x),
+            Function::Ln => x.ln(),
         }
     }
 
@@ -151,6 +173,23 @@ mod tests {
                     let error = (f64::from(y) - want).abs() / want.abs();
                     assert!(error < 3.6e-7, "{isa} {function:?}({x}) = {y}, not {want}: {error:e}");
                 }
+            }
+        }
+    }
+
+    #[test]
+    fn logarithms_of_all_normal_sizes_are_close() {
+        let mut x: Vec<f32> = (0..2000).map(|i| f32::MIN_POSITIVE * 1.09f32.powi(i)).collect();
+        x.retain(|x| x.is_finite());
+        x.extend((1..40_000).map(|i| i as f32 * 5e-5));
+        for isa in Isa::supported() {
+            for (&x, y) in x.iter().zip(evaluate(isa, Function::Ln, &x)) {
+                let want = exact(Function::Ln, x);
+                let error = (f64::from(y) - want).abs() / want.abs().max(f64::MIN_POSITIVE);
+                assert!(
+                    error < 3.6e-7 || y == 0.0 && want == 0.0,
+                    "{isa} ln({x}) = {y}, not {want}: {error:e}"
+                );
             }
         }
     }

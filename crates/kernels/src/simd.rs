@@ -49,6 +49,7 @@ pub(crate) trait Simd: Copy {
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a·b + c`, rounded once where the CPU can.
     fn fma(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
+    fn sqrt(self, a: Self::V) -> Self::V;
     /// The greater; `b` if either is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
     /// The smaller; `b` if either is NaN.
@@ -57,6 +58,8 @@ pub(crate) trait Simd: Copy {
     fn round(self, a: Self::V) -> Self::V;
     /// `2^n` for integral `n` in -126..=127.
     fn exp2_int(self, n: Self::V) -> Self::V;
+    /// `(m, e)` with `a = m·2^e` and `m` in `[1, 2)`, for positive normal `a`.
+    fn mantissa_exponent(self, a: Self::V) -> (Self::V, Self::V);
     /// Per lane `if a < b { x } else { y }`; `y` where a comparison has NaN.
     fn select_lt(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V;
     /// Per lane `a` where it is NaN, else `b`.

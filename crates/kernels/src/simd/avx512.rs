@@ -73,6 +73,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_fmadd_ps(a, b, c) }
     }
     #[inline(always)]
+    fn sqrt(self, a: __m512) -> __m512 {
+        // SAFETY: see the head of this block.
+        unsafe { _mm512_sqrt_ps(a) }
+    }
+    #[inline(always)]
     fn max(self, a: __m512, b: __m512) -> __m512 {
         // SAFETY: see the head of this block.
         unsafe { _mm512_max_ps(a, b) }
@@ -91,6 +96,14 @@ impl Simd for Avx512 {
     fn exp2_int(self, n: __m512) -> __m512 {
         // SAFETY: see the head of this block.
         unsafe { _mm512_scalef_ps(_mm512_set1_ps(1.0), n) }
+    }
+    #[inline(always)]
+    fn mantissa_exponent(self, a: __m512) -> (__m512, __m512) {
+        // SAFETY: see the head of this block.
+        unsafe {
+            let mantissa = _mm512_getmant_ps::<_MM_MANT_NORM_1_2, _MM_MANT_SIGN_SRC>(a);
+            (mantissa, _mm512_getexp_ps(a))
+        }
     }
     #[inline(always)]
     fn select_lt(self, a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {

@@ -58,6 +58,10 @@ impl Simd for Generic {
         }
     }
     #[inline(always)]
+    fn sqrt(self, a: Self::V) -> Self::V {
+        a.map(f32::sqrt)
+    }
+    #[inline(always)]
     fn max(self, a: Self::V, b: Self::V) -> Self::V {
         zip(a, b, |a, b| if a > b { a } else { b })
     }
@@ -79,6 +83,11 @@ impl Simd for Generic {
     #[inline(always)]
     fn exp2_int(self, n: Self::V) -> Self::V {
         n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23))
+    }
+    #[inline(always)]
+    fn mantissa_exponent(self, a: Self::V) -> (Self::V, Self::V) {
+        let mantissa = a.map(|a| f32::from_bits(a.to_bits() & 0x007f_ffff | 1f32.to_bits()));
+        (mantissa, a.map(|a| ((a.to_bits() >> 23) as i32 - 127) as f32))
     }
     #[inline(always)]
     fn select_lt(self, a: Self::V, b: Self::V, x: Self::V, y: Self::V) -> Self::V {
