@@ -19,7 +19,7 @@ mod specialize;
 mod testing;
 
 pub use batch_norm::fold_batch_norm;
-pub use blocks::{Block, BlockError, BlockKind, LARGEST, blocks, layer_name, layers, regroup};
+pub use blocks::{Block, BlockError, BlockKind, LARGEST, blocks, layer_name, layers, regroup, weight_of};
 pub use constants::fold_constants;
 pub use dead_nodes::dead_nodes;
 pub use error::PassError;

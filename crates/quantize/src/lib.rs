@@ -5,6 +5,7 @@
 //! → [`lower::qdq`].
 
 pub mod bias;
+pub mod blocks;
 pub mod describe;
 pub mod evaluate;
 pub mod lower;

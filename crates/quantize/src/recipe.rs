@@ -1,6 +1,7 @@
 //! A recipe: how many bits where, and the ordered steps that choose the codes. TOML, built-in or a file.
 
 use crate::bias;
+use crate::blocks::{Cut, Together};
 use crate::method::{Method, MethodError};
 use crate::methods;
 use crate::observe::Needs;
@@ -29,6 +30,10 @@ pub struct Recipe {
     pub activations: Activations,
     /// Exceptions by layer name.
     pub overrides: Vec<Override>,
+    /// How the network is cut where a step works block by block.
+    pub cut: Cut,
+    /// Layers that form one block whatever the cut.
+    pub together: Vec<Together>,
     /// What is done, in order.
     pub steps: Vec<Box<dyn Method>>,
 }
@@ -119,6 +124,10 @@ struct File {
     activations: Activations,
     #[serde(default, rename = "override")]
     overrides: Vec<Override>,
+    #[serde(default, rename = "blocks")]
+    cut: Cut,
+    #[serde(default, rename = "block")]
+    together: Vec<Together>,
     #[serde(default)]
     step: Vec<toml::Table>,
 }
@@ -182,6 +191,8 @@ impl Recipe {
             weights: file.weights,
             activations: file.activations,
             overrides: file.overrides,
+            cut: file.cut,
+            together: file.together,
             steps: steps
                 .map(|(i, table)| methods::parse(&format!("{name}: step {}", i + 1), table))
                 .collect::<Result<_, _>>()?,

@@ -20,7 +20,7 @@ mod name;
 mod regroup;
 mod residual;
 
-pub use name::layer_name;
+pub use name::{layer_name, weight_of};
 pub use regroup::{BlockError, regroup};
 
 use crate::{Graph, Node, NodeId, Role, ValueId};

@@ -1,24 +1,24 @@
 //! Names of blocks, from those of their layers.
 
-use crate::{Graph, Node, NodeId, Role};
+use crate::{Graph, Node, NodeId, Role, ValueId};
 use std::collections::HashMap;
 
 /// The name by which people know a layer: that of its module, where the weight tells it (`layer1.0.conv1.weight`), as some
 /// exporters number the nodes; else the node's.
 pub fn layer_name<'a>(graph: &'a Graph, node: &'a Node) -> &'a str {
-    let weight = weight(graph, node).unwrap_or_default();
+    let weight = weight_of(graph, node).map_or("", |v| graph.value(v).name.as_str());
     match weight.find(".weight") {
         Some(end) if end > 0 => &weight[..end],
         _ => &node.name,
     }
 }
 
-/// The name of a node's weight, if it has one.
-fn weight<'a>(graph: &'a Graph, node: &Node) -> Option<&'a str> {
-    let constants = node.inputs.iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?)));
-    let mut constants = constants.filter(|(_, v)| graph.constant(*v).is_some());
-    let (_, id) = constants.find(|(i, _)| matches!(node.op.role(*i), Role::Weight { .. }))?;
-    Some(&graph.value(id).name)
+/// The constant that a node multiplies by, if it is a layer with a weight.
+pub fn weight_of(graph: &Graph, node: &Node) -> Option<ValueId> {
+    let mut inputs = node.inputs.iter().enumerate().filter_map(|(i, v)| Some((i, (*v)?)));
+    let weight =
+        inputs.find(|&(i, v)| matches!(node.op.role(i), Role::Weight { .. }) && graph.constant(v).is_some());
+    weight.map(|(_, v)| v)
 }
 
 /// A name for each block: the path that its layers share; where there is none, or another block has it too, the first
@@ -26,7 +26,7 @@ fn weight<'a>(graph: &'a Graph, node: &Node) -> Option<&'a str> {
 pub(super) fn names(graph: &Graph, blocks: &[Vec<NodeId>]) -> Vec<String> {
     let layers = |nodes: &Vec<NodeId>| -> Vec<&str> {
         let nodes = nodes.iter().map(|n| &graph.nodes[n.0]);
-        let heavy = nodes.clone().filter(|n| weight(graph, n).is_some());
+        let heavy = nodes.clone().filter(|n| weight_of(graph, n).is_some());
         let names: Vec<&str> = heavy.map(|n| layer_name(graph, n)).collect();
         if names.is_empty() { nodes.take(1).map(|n| n.name.as_str()).collect() } else { names }
     };
