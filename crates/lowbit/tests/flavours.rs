@@ -1,4 +1,5 @@
-//! Every built-in recipe can be written in every flavour, and the same bytes come of it for any number of threads.
+//! Every built-in recipe can be written in every flavour, and the same bytes come of it for any number of threads and
+//! any amount of memory.
 //!
 //! `quantize` itself reads back what it wrote and compares it with what was simulated, so that an answer here means that
 //! they agree.
@@ -12,7 +13,7 @@ use lowbit_quantize::recipe::Granularity;
 use lowbit_quantize::{Recipe, Target};
 
 /// The embedded network, quantized.
-fn quantized(recipe: &str, flavour: &str, threads: usize) -> Vec<u8> {
+fn quantized(recipe: &str, flavour: &str, threads: usize, cache_bytes: Option<u64>) -> Vec<u8> {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
     let job = QuantizeJob {
         model: assets.join("digits.onnx"),
@@ -26,7 +27,7 @@ fn quantized(recipe: &str, flavour: &str, threads: usize) -> Vec<u8> {
         threads: Some(threads),
         preprocess: Some("digits".to_owned()),
         effort: Effort::default(),
-        cache_bytes: None,
+        cache_bytes,
         state: None,
         fresh: false,
         detail: false,
@@ -50,7 +51,7 @@ fn every_recipe_is_written_in_every_flavour() {
     assert!(recipes().count() >= 4);
     for recipe in recipes() {
         for (flavour, _) in Flavour::ALL {
-            assert!(!quantized(recipe, flavour, 1).is_empty());
+            assert!(!quantized(recipe, flavour, 1, None).is_empty());
         }
     }
 }
@@ -58,7 +59,18 @@ fn every_recipe_is_written_in_every_flavour() {
 #[test]
 fn the_number_of_threads_changes_no_byte() {
     for recipe in recipes() {
-        let one = quantized(recipe, "packed", 1);
-        assert!([2, 3].into_iter().all(|threads| quantized(recipe, "packed", threads) == one), "{recipe}");
+        let one = quantized(recipe, "packed", 1, None);
+        assert!(
+            [2, 3].into_iter().all(|threads| quantized(recipe, "packed", threads, None) == one),
+            "{recipe}"
+        );
+    }
+}
+
+#[test]
+fn caches_in_files_change_no_byte() {
+    for recipe in recipes().filter(|name| Recipe::named(name).unwrap().needs().samples) {
+        let [memory, files] = [None, Some(0)].map(|bytes| quantized(recipe, "packed", 1, bytes));
+        assert!(memory == files, "{recipe}");
     }
 }

@@ -90,18 +90,19 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     let preprocess_toml = toml::to_string(&samples.options.preprocess)?;
     // A report draws histograms, whatever the recipe reads.
     let needs = recipe.needs() | Needs { histogram: job.detail, ..Needs::default() };
+    // Steps that need no samples are done in no time, whatever the effort, and save nothing.
+    let effort = needs.samples.then_some(job.effort);
+    let state = job.state.as_deref().filter(|_| needs.samples).map(StateFile::open).transpose()?;
     stages.notes(samples.assumed.clone());
     let folder = job.state.as_deref().map_or_else(std::env::temp_dir, folder_of);
     let budget = memory::budget(job.cache_bytes, folder);
     let seen = calibrate(&network, &sites, needs, &samples, &budget, &stages)?;
     let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen.edges };
     stages.begin("plan", None);
-    // Steps that need no samples are done in no time, whatever the effort, and save nothing.
-    let effort = needs.samples.then_some(job.effort);
-    let state = match (&job.state, &seen.samples) {
-        (Some(path), Some((_, hash))) => {
+    let state = match (state, &seen.samples) {
+        (Some(state), Some((_, hash))) => {
             let identity = identity(&network, &recipe, &target, hash, seed, job.effort)?;
-            let (state, note) = StateFile::open(path, &identity, job.fresh)?;
+            let (state, note) = state.resume(&identity, job.fresh);
             stages.notes(note);
             Some(state)
         }

@@ -31,6 +31,8 @@ pub(super) struct StateFile {
 
 #[derive(Default)]
 struct Inner {
+    /// What was in it, until it is known whose it is.
+    found: Vec<u8>,
     saved: HashMap<String, Vec<u8>>,
     /// Open and locked, once there is one.
     file: Option<File>,
@@ -40,14 +42,13 @@ struct Inner {
 }
 
 impl StateFile {
-    /// Reads what a run of this identity left at `path`, and says if what is there cannot be used. With `fresh`,
-    /// whatever is there counts for nothing.
-    pub(super) fn open(path: &Path, run: &Identity, fresh: bool) -> Result<(StateFile, Option<String>)> {
-        let run: String = run.iter().map(|(name, value)| format!("{name}\t{value}\n")).collect();
-        let mut state = StateFile { path: path.to_owned(), run, inner: Mutex::default() };
+    /// Reads and locks what is at `path`, if there is anything; refuses what is not of lowbit or is in use. Done before
+    /// the work begins, so that nobody waits for it in vain.
+    pub(super) fn open(path: &Path) -> Result<StateFile> {
+        let mut state = StateFile { path: path.to_owned(), run: String::new(), inner: Mutex::default() };
         let place = || format!("cannot use {} to go on from", path.display());
         match fs::metadata(path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((state, None)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(state),
             Err(error) => return Err(error).with_context(place),
             Ok(found) if !found.is_file() => bail!("{}: it is not a regular file", place()),
             Ok(_) => {}
@@ -59,24 +60,32 @@ impl StateFile {
             bail!("{}: lowbit did not write it; move it away", place());
         }
         let inner = state.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
-        inner.len = bytes.len() as u64;
-        inner.file = Some(file);
+        (inner.file, inner.len, inner.found) = (Some(file), bytes.len() as u64, bytes);
+        Ok(state)
+    }
+
+    /// Takes over what a run of this identity saved; says so if what is there cannot be used. With `fresh`, whatever is
+    /// there counts for nothing.
+    pub(super) fn resume(mut self, run: &Identity, fresh: bool) -> (StateFile, Option<String>) {
+        self.run = run.iter().map(|(name, value)| format!("{name}\t{value}\n")).collect();
+        let inner = self.inner.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let bytes = std::mem::take(&mut inner.found);
         let mut records = Records { bytes: &bytes, at: MAGIC.len().min(bytes.len()) };
         let note = match records.next() {
-            Some((RUN, theirs)) if !fresh && theirs == state.run.as_bytes() => {
+            Some((RUN, theirs)) if !fresh && theirs == self.run.as_bytes() => {
                 inner.saved = records.by_ref().map(|(key, value)| (key.to_owned(), value.to_vec())).collect();
                 inner.whole = records.at as u64;
                 None
             }
             Some((RUN, theirs)) if !fresh => Some(format!(
                 "{} belongs to another run ({}); starting over",
-                path.display(),
-                difference(&String::from_utf8_lossy(theirs), &state.run)
+                self.path.display(),
+                difference(&String::from_utf8_lossy(theirs), &self.run)
             )),
             // Killed before anything was saved.
             _ => None,
         };
-        Ok((state, note))
+        (self, note)
     }
 
     /// Where the file is, if it holds anything of this run.
@@ -211,8 +220,12 @@ mod tests {
         (folder, path)
     }
 
+    fn opened(path: &Path, run: &Identity, fresh: bool) -> (StateFile, Option<String>) {
+        StateFile::open(path).unwrap().resume(run, fresh)
+    }
+
     fn resumed(path: &Path) -> StateFile {
-        let (state, note) = StateFile::open(path, &run("a", 7), false).unwrap();
+        let (state, note) = opened(path, &run("a", 7), false);
         assert_eq!(note, None);
         state
     }
@@ -288,7 +301,7 @@ mod tests {
             (run("b", 7), "(recipe differs); starting over"),
             (run("b", 8), "(recipe and seed differ); starting over"),
         ] {
-            let (state, note) = StateFile::open(&path, &other, false).unwrap();
+            let (state, note) = opened(&path, &other, false);
             let note = note.unwrap();
             assert!(
                 note.ends_with(words) && note.contains("out.onnx.state belongs to another run"),
@@ -298,8 +311,8 @@ mod tests {
         }
         // Looking at it has not harmed it; saving over it leaves nothing of it.
         assert!(resumed(&path).load("a").is_some());
-        StateFile::open(&path, &run("b", 7), false).unwrap().0.save("b", b"x").unwrap();
-        let (state, note) = StateFile::open(&path, &run("b", 7), false).unwrap();
+        opened(&path, &run("b", 7), false).0.save("b", b"x").unwrap();
+        let (state, note) = opened(&path, &run("b", 7), false);
         assert_eq!((note, state.load("a"), state.load("b")), (None, None, Some(b"x".to_vec())));
     }
 
@@ -307,7 +320,7 @@ mod tests {
     fn a_fresh_run_takes_nothing() {
         let (_folder, path) = place();
         resumed(&path).save("a", b"old").unwrap();
-        let (state, note) = StateFile::open(&path, &run("a", 7), true).unwrap();
+        let (state, note) = opened(&path, &run("a", 7), true);
         assert_eq!((note, state.load("a")), (None, None));
         state.save("b", b"new").unwrap();
         drop(state);
@@ -317,7 +330,7 @@ mod tests {
     #[test]
     fn a_file_of_someone_else_or_in_use_is_refused() {
         let (folder, path) = place();
-        let refused = |path: &Path| match StateFile::open(path, &run("a", 7), true) {
+        let refused = |path: &Path| match StateFile::open(path) {
             Ok(_) => panic!("{} was taken", path.display()),
             Err(error) => format!("{error:#}"),
         };

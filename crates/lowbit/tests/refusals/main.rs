@@ -249,3 +249,12 @@ fn an_older_result_survives_a_refusal() {
     assert_eq!(fs::read(case.path("out.onnx")).unwrap(), b"older");
     assert!(Path::new(&case.path("out.onnx")).is_file());
 }
+
+#[test]
+fn what_is_no_state_of_ours_is_not_overwritten() {
+    let case = Case::new();
+    case.write("out.onnx.state", b"my notes");
+    let said = case.quantize(&case.digits(), &["--recipe", "w3-multipoint", "--fresh"]);
+    assert!(said.contains("out.onnx.state") && said.contains("move it away"), "{said}");
+    assert_eq!(fs::read(case.path("out.onnx.state")).unwrap(), b"my notes");
+}
