@@ -11,6 +11,7 @@ use lowbit_quantize::site::Sites;
 use lowbit_tensor::Tensor;
 
 use super::load::{self, Loaded, Samples};
+use super::memory;
 use super::stages::Stages;
 
 /// Without validation data the network is scored on at most this many calibration samples.
@@ -61,7 +62,7 @@ pub(super) fn calibrate(
         let (input, labels) = labelled(batch?)?;
         let n = input.shape()[0];
         if let Some(keeper) = &mut keeper {
-            keeper.add(&input, labels.as_deref())?;
+            keeper.add(&input, labels.as_deref(), budget)?;
         }
         let inputs = [input];
         let outputs = observer.add(&inputs)?;
@@ -98,7 +99,8 @@ impl Keeper {
         stages: &Stages<'_>,
     ) -> Result<Keeper> {
         let shape = network.sample_shape()?;
-        let inputs = Rows::new(budget, count, shape.iter().product())?.named("calibration samples");
+        let inputs = Rows::new(budget, count, shape.iter().product());
+        let inputs = inputs.map_err(|error| memory::no_place(error, budget))?.named("calibration samples");
         let fit = samples.dataset.check_classes(network.classes());
         if let Err(misfit) = &fit {
             stages.note(format!("calibration goes without labels: {misfit}"));
@@ -107,10 +109,10 @@ impl Keeper {
         Ok(Keeper { samples: run::Samples { inputs, shape, labels }, next: 0, hash: Hasher::new() })
     }
 
-    fn add(&mut self, input: &Tensor, labels: Option<&[u32]>) -> Result<()> {
+    fn add(&mut self, input: &Tensor, labels: Option<&[u32]>, budget: &Budget) -> Result<()> {
         let values = input.as_f32().context("samples are float32")?;
         self.hash.update(bytemuck::cast_slice(values));
-        self.samples.inputs.write(self.next, values)?;
+        self.samples.inputs.write(self.next, values).map_err(|error| memory::no_place(error, budget))?;
         self.next += input.shape()[0];
         if let (Some(kept), Some(labels)) = (&mut self.samples.labels, labels) {
             kept.extend_from_slice(labels);

@@ -4,7 +4,9 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use lowbit_quantize::rows::Budget;
+use lowbit_quantize::rows::{Budget, RowsError};
+
+use crate::render::units;
 
 /// What caches may take where nobody knows how much memory there is: 2 GiB.
 const UNKNOWN: u64 = 2 << 30;
@@ -19,6 +21,14 @@ pub(super) fn budget(limit: Option<u64>, folder: PathBuf) -> Arc<Budget> {
             io::Error::new(kind, format!("{} (in {})", io::Error::from(kind), folder.display()))
         })
     })
+}
+
+/// What to do about rows that could not be kept.
+pub(super) fn no_place(error: RowsError, budget: &Budget) -> anyhow::Error {
+    anyhow::Error::new(error).context(format!(
+        "no place for what is kept of the samples (memory for it is limited to {}; --cache-bytes changes that)",
+        units::bytes(budget.limit())
+    ))
 }
 
 /// Bytes of memory that could be had, by what Linux says: free on this machine, or allowed to this container.

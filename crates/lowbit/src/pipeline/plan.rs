@@ -16,8 +16,8 @@ use lowbit_quantize::workbench::Workbench;
 use lowbit_tensor::Tensor;
 
 use super::load::{self, Loaded};
+use super::memory;
 use super::quantize::bits;
-use crate::render::units;
 
 /// A network with what calibration saw of it: what recipes work on.
 pub(super) struct Calibrated<'a> {
@@ -53,10 +53,7 @@ impl Calibrated<'_> {
         let plan = recipe.start(graph, sites, target)?;
         let bench = Workbench { graph, types, sites, seen, recipe, target, run };
         recipe.run(plan, &bench).map_err(|error| match error {
-            MethodError::Rows(error) => anyhow::Error::new(error).context(format!(
-                "no place for what is kept of the samples (memory for it is limited to {}; --cache-bytes changes that)",
-                units::bytes(run.budget.limit())
-            )),
+            MethodError::Rows(error) => memory::no_place(error, &run.budget),
             error => error.into(),
         })
     }
