@@ -9,7 +9,6 @@
 
 mod compile;
 pub(crate) mod reverse;
-pub(crate) mod standin;
 mod tape;
 
 use crate::batch::{batch_symbol, rows_of};

@@ -24,6 +24,7 @@ pub mod gemm;
 mod isa;
 pub mod layout;
 pub mod linear;
+pub mod loss;
 mod math;
 pub mod pool;
 pub mod rounding;

@@ -54,6 +54,9 @@ pub enum MethodError {
     /// The network, or a part of it, could not be run.
     #[error(transparent)]
     Engine(#[from] EngineError),
+    /// A part of the network could not be differentiated.
+    #[error(transparent)]
+    Gradient(lowbit_engine::GradientError),
     /// What is kept of the samples could not be.
     #[error(transparent)]
     Rows(#[from] RowsError),

@@ -3,7 +3,9 @@
 pub mod aciq;
 pub mod bias_correction;
 pub mod bit_allocation;
+pub mod brecq;
 pub mod kl;
+pub mod lapq;
 pub mod minmax;
 pub mod mse;
 pub mod multipoint;
@@ -21,6 +23,8 @@ pub const ALL: &[Entry] = &[
     kl::ENTRY,
     aciq::ENTRY,
     bit_allocation::ENTRY,
+    lapq::ENTRY,
+    brecq::ENTRY,
     multipoint::ENTRY,
     bias_correction::ENTRY,
 ];

@@ -4,7 +4,8 @@
 //! offer both at once as a [`Reversible`], since the two share packed weights. Without either, the plain twins run.
 
 use crate::form::{Form, Tail};
-use lowbit_kernels::{Binary, Isa, Unary, elementwise};
+use lowbit_kernels::elementwise::{self, Kept};
+use lowbit_kernels::{Binary, Isa, Unary};
 
 /// Where the gradient of one input goes.
 pub(crate) struct Sink<'a> {
@@ -46,7 +47,7 @@ impl Pull<'_, '_> {
     pub(crate) fn through_tail(&mut self, isa: Isa, tail: &Tail) {
         if let Some(activation) = tail.activation {
             // Clips and ReLUs are told from their output alone, which is why only they are fused.
-            super::standin::unary_backward(isa, activation, self.output, self.output, self.grad);
+            elementwise::unary_backward(isa, activation, self.output, self.grad);
         }
         if tail.residual
             && let Some(Some(sink)) = self.sinks.last_mut()
@@ -75,7 +76,11 @@ impl Reverse {
     /// Of an operation that maps each element of input 0 by itself.
     pub(crate) fn unary(isa: Isa, op: Unary) -> Reverse {
         Reverse::new(move |pull| {
-            super::standin::unary_backward(isa, op, pull.inputs[0], pull.output, pull.grad);
+            let kept = match op.kept() {
+                Kept::Input => pull.inputs[0],
+                Kept::Output => pull.output,
+            };
+            elementwise::unary_backward(isa, op, kept, pull.grad);
             if let Some(sink) = &mut pull.sinks[0] {
                 sink.put(isa, pull.grad);
             }

@@ -6,8 +6,9 @@ use super::support::window::{Cell, pool, windows};
 use super::support::{float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::AveragePool;
-use lowbit_kernels::pool::average_pool;
+use lowbit_kernels::pool::{average_pool, average_pool_backward};
 use lowbit_tensor::Tensor;
 
 pub(super) fn reference(op: &AveragePool, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
@@ -55,6 +56,17 @@ pub(super) fn forward(op: &AveragePool, site: &Site<'_>) -> Option<Form> {
     let (isa, shape, count_pad) = (site.isa, &site.data(0)?.ty.shape, op.count_include_pad);
     let pool = fast::pool2d(shape, &op.resolve(shape).ok()?, op.ceil)?;
     Some(Form::unary(Layout::ChannelsLast, move |x, y| average_pool(isa, &pool, count_pad, x, y)))
+}
+
+/// The way back of [`forward`].
+pub(super) fn backward(op: &AveragePool, site: &Site<'_>) -> Option<Reverse> {
+    let (isa, shape, count_pad) = (site.isa, &site.data(0)?.ty.shape, op.count_include_pad);
+    let pool = fast::pool2d(shape, &op.resolve(shape).ok()?, op.ceil)?;
+    Some(Reverse::new(move |pull| {
+        if let Some(sink) = &mut pull.sinks[0] {
+            average_pool_backward(isa, &pool, count_pad, pull.grad, sink.grad, sink.add);
+        }
+    }))
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::Erf;
 use lowbit_kernels::Unary;
 use lowbit_tensor::Tensor;
@@ -24,6 +25,10 @@ pub(super) fn gradient(
 
 pub(super) fn forward(_: &Erf, site: &Site<'_>) -> Option<Form> {
     fast::unary(Unary::Erf, site)
+}
+
+pub(super) fn backward(_: &Erf, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::unary(site.isa, Unary::Erf))
 }
 
 #[cfg(test)]

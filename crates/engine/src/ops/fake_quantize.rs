@@ -110,8 +110,7 @@ pub(super) fn reversible(op: &FakeQuantize, site: &Site<'_>) -> Option<Reversibl
     Some(Reversible {
         form: Form::unary(layout, move |x, y| fake_quant::fake_quant(isa, &now(&run), x, y)),
         reverse: Reverse::new(move |pull| {
-            let step =
-                crate::gradient::standin::fake_quant_backward(isa, &now(&reverse), pull.inputs[0], pull.grad);
+            let step = fake_quant::backward_in_place(isa, &now(&reverse), pull.inputs[0], pull.grad);
             if let Some(gradient) = pull.parameters.first_mut() {
                 gradient[0] = step as f32;
             }

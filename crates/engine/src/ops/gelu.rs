@@ -5,6 +5,7 @@ use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::Gelu;
 use lowbit_kernels::{Unary, elementwise};
 use lowbit_tensor::Tensor;
@@ -50,6 +51,10 @@ pub(super) fn forward(op: &Gelu, site: &Site<'_>) -> Option<Form> {
         elementwise::unary_in_place(isa, Unary::Tanh, y);
         y.iter_mut().zip(x).for_each(|(y, &x)| *y = 0.5 * x * (1.0 + *y));
     }))
+}
+
+pub(super) fn backward(op: &Gelu, site: &Site<'_>) -> Option<Reverse> {
+    (!op.tanh).then(|| Reverse::unary(site.isa, Unary::Gelu))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::EvalError;
 use crate::form::{Form, Layout, Site};
 use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::GlobalAveragePool;
-use lowbit_kernels::pool::global_average_pool;
+use lowbit_kernels::pool::{global_average_pool, global_average_pool_backward};
 use lowbit_tensor::Tensor;
 
 pub(super) fn reference(
@@ -48,9 +48,7 @@ pub(super) fn backward(_: &GlobalAveragePool, site: &Site<'_>) -> Option<Reverse
     let (channels, pixels) = (shape[1], shape[2..].iter().product());
     Some(Reverse::new(move |pull| {
         if let Some(sink) = &mut pull.sinks[0] {
-            crate::gradient::standin::global_average_pool_backward(
-                isa, pixels, channels, pull.grad, sink.grad, sink.add,
-            );
+            global_average_pool_backward(isa, pixels, channels, pull.grad, sink.grad, sink.add);
         }
     }))
 }

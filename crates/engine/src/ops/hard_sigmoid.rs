@@ -5,6 +5,7 @@ use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::HardSigmoid;
 use lowbit_kernels::Unary;
 use lowbit_tensor::Tensor;
@@ -29,6 +30,10 @@ pub(super) fn gradient(
 
 pub(super) fn forward(op: &HardSigmoid, site: &Site<'_>) -> Option<Form> {
     fast::unary(Unary::HardSigmoid { alpha: op.alpha, beta: op.beta }, site)
+}
+
+pub(super) fn backward(op: &HardSigmoid, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::unary(site.isa, Unary::HardSigmoid { alpha: op.alpha, beta: op.beta }))
 }
 
 #[cfg(test)]

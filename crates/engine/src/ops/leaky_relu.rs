@@ -5,6 +5,7 @@ use super::support::gradient::{self, InputGradients};
 use super::support::{map, required};
 use crate::EvalError;
 use crate::form::{Form, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::LeakyRelu;
 use lowbit_kernels::Unary;
 use lowbit_tensor::Tensor;
@@ -26,6 +27,10 @@ pub(super) fn gradient(
 
 pub(super) fn forward(op: &LeakyRelu, site: &Site<'_>) -> Option<Form> {
     fast::unary(Unary::LeakyRelu { alpha: op.alpha }, site)
+}
+
+pub(super) fn backward(op: &LeakyRelu, site: &Site<'_>) -> Option<Reverse> {
+    Some(Reverse::unary(site.isa, Unary::LeakyRelu { alpha: op.alpha }))
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use super::support::window::{Cell, pool, windows};
 use super::support::{from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::MaxPool;
-use lowbit_kernels::pool::max_pool;
+use lowbit_kernels::pool::{max_pool, max_pool_backward};
 use lowbit_tensor::{DType, Tensor};
 
 pub(super) fn reference(op: &MaxPool, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
@@ -53,6 +54,17 @@ pub(super) fn forward(op: &MaxPool, site: &Site<'_>) -> Option<Form> {
     let (isa, shape) = (site.isa, &site.data(0)?.ty.shape);
     let pool = fast::pool2d(shape, &op.resolve(shape).ok()?, op.ceil)?;
     Some(Form::unary(Layout::ChannelsLast, move |x, y| max_pool(isa, &pool, x, y)))
+}
+
+/// The way back of [`forward`].
+pub(super) fn backward(op: &MaxPool, site: &Site<'_>) -> Option<Reverse> {
+    let (isa, shape) = (site.isa, &site.data(0)?.ty.shape);
+    let pool = fast::pool2d(shape, &op.resolve(shape).ok()?, op.ceil)?;
+    Some(Reverse::new(move |pull| {
+        if let Some(sink) = &mut pull.sinks[0] {
+            max_pool_backward(isa, &pool, pull.inputs[0], pull.grad, sink.grad, sink.add);
+        }
+    }))
 }
 
 #[cfg(test)]

@@ -4,9 +4,10 @@ use super::support::gradient::{self, InputGradients};
 use super::support::{around, float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
+use crate::gradient::reverse::Reverse;
 use lowbit_graph::ops::Softmax;
 use lowbit_graph::shape::axis;
-use lowbit_kernels::softmax::softmax_in_place;
+use lowbit_kernels::softmax::{softmax_backward, softmax_in_place};
 use lowbit_tensor::{DType, Tensor};
 
 pub(super) fn reference(op: &Softmax, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, EvalError> {
@@ -60,6 +61,18 @@ pub(super) fn forward(op: &Softmax, site: &Site<'_>) -> Option<Form> {
     Some(Form::unary(layout, move |x, y| {
         y.copy_from_slice(x);
         softmax_in_place(isa, columns, y);
+    }))
+}
+
+/// The way back of [`forward`], where it has one.
+pub(super) fn backward(op: &Softmax, site: &Site<'_>) -> Option<Reverse> {
+    let (isa, shape) = (site.isa, &site.data(0)?.ty.shape);
+    let columns = shape[axis(op.axis, shape.len()).ok()?];
+    Some(Reverse::new(move |pull| {
+        softmax_backward(isa, columns, pull.output, pull.grad);
+        if let Some(sink) = &mut pull.sinks[0] {
+            sink.put(isa, pull.grad);
+        }
     }))
 }
 
