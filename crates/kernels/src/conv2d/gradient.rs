@@ -9,6 +9,7 @@
 //! Every sum has a fixed order that depends on the shape, the instruction set and the number of images alone.
 
 mod data;
+mod depthwise;
 mod general;
 pub mod reference;
 #[cfg(test)]
@@ -19,17 +20,23 @@ use super::Conv2d;
 use crate::error::length;
 use crate::{Isa, ShapeError, columns};
 use data::Phases;
+use depthwise::Depthwise;
 use general::General;
 use weights::DenseWeights;
 
-/// The backward half of a convolution for one instruction set. `run` functions change nothing in it; share it between
-/// threads, one scratch each.
+/// The backward half of a convolution for one instruction set. Immutable but for its weights; share it between threads,
+/// one scratch each.
 #[derive(Clone, Debug)]
 pub struct Conv2dGradient {
     isa: Isa,
     shape: Conv2d,
-    data: Data,
-    weights: DenseWeights,
+    body: Body,
+}
+
+#[derive(Clone, Debug)]
+enum Body {
+    Dense { data: Data, weights: DenseWeights },
+    Depthwise(Depthwise),
 }
 
 #[derive(Clone, Debug)]
@@ -45,11 +52,14 @@ impl Conv2dGradient {
     /// `shape` is not valid (see [`Conv2d::check`]).
     pub fn new(isa: Isa, shape: &Conv2d) -> Result<Conv2dGradient, ShapeError> {
         shape.check()?;
-        let data = match Phases::new(isa, shape) {
-            Some(phases) if !shape.is_depthwise() => Data::Phases(phases),
-            _ => Data::General(General::new(shape)),
+        let body = if shape.is_depthwise() {
+            Body::Depthwise(Depthwise::new(isa, shape))
+        } else {
+            let phases = Phases::new(isa, shape).map(Data::Phases);
+            let data = phases.unwrap_or_else(|| Data::General(General::new(shape)));
+            Body::Dense { data, weights: DenseWeights::new(isa, shape) }
         };
-        Ok(Conv2dGradient { isa, shape: *shape, data, weights: DenseWeights::new(isa, shape) })
+        Ok(Conv2dGradient { isa, shape: *shape, body })
     }
 
     /// Packs `weights: [out, in/groups, kh, kw]`, those of the forward convolution, for [`Conv2dGradient::data`], which
@@ -59,9 +69,10 @@ impl Conv2dGradient {
     /// The tensor has the wrong number of values.
     pub fn set_weights(&mut self, weights: &[f32]) -> Result<(), ShapeError> {
         length("weights", weights.len(), self.shape.weight_len())?;
-        match &mut self.data {
-            Data::Phases(phases) => phases.set_weights(weights),
-            Data::General(general) => general.set_weights(&self.shape, weights),
+        match &mut self.body {
+            Body::Dense { data: Data::Phases(phases), .. } => phases.set_weights(weights),
+            Body::Dense { data: Data::General(general), .. } => general.set_weights(&self.shape, weights),
+            Body::Depthwise(depthwise) => depthwise.set_weights(weights),
         }
         Ok(())
     }
@@ -73,11 +84,13 @@ impl Conv2dGradient {
 
     /// Values of scratch that [`Conv2dGradient::data`] and [`Conv2dGradient::weights`] need, for any number of images.
     pub fn scratch_len(&self) -> usize {
-        let data = match &self.data {
-            Data::Phases(phases) => phases.scratch_len(),
-            Data::General(_) => 0,
-        };
-        data.max(self.weights.scratch_len())
+        match &self.body {
+            Body::Dense { data: Data::Phases(phases), weights } => {
+                phases.scratch_len().max(weights.scratch_len())
+            }
+            Body::Dense { data: Data::General(_), weights } => weights.scratch_len(),
+            Body::Depthwise(depthwise) => depthwise.scratch_len(),
+        }
     }
 
     /// From the gradient of the outputs, `dy: [n, out_h, out_w, out_c]`, that of the inputs,
@@ -88,9 +101,12 @@ impl Conv2dGradient {
     /// A slice has the wrong length, or `scratch` fewer than [`Conv2dGradient::scratch_len`] values.
     pub fn data(&self, dy: &[f32], scratch: &mut [f32], dx: &mut [f32], accumulate: bool) {
         self.assert_lengths(dx, dy, scratch);
-        match &self.data {
-            Data::Phases(phases) => phases.run(&self.shape, dy, scratch, dx, accumulate),
-            Data::General(general) => general.run(&self.shape, dy, dx, accumulate),
+        match &self.body {
+            Body::Dense { data: Data::Phases(phases), .. } => {
+                phases.run(&self.shape, dy, scratch, dx, accumulate);
+            }
+            Body::Dense { data: Data::General(general), .. } => general.run(&self.shape, dy, dx, accumulate),
+            Body::Depthwise(depthwise) => depthwise.data(dy, dx, accumulate),
         }
     }
 
@@ -102,7 +118,10 @@ impl Conv2dGradient {
     pub fn weights(&self, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
         self.assert_lengths(x, dy, scratch);
         assert_eq!(dw.len(), self.shape.weight_len(), "weights of {:?}", self.shape);
-        self.weights.run(x, dy, scratch, dw);
+        match &self.body {
+            Body::Dense { weights, .. } => weights.run(x, dy, scratch, dw),
+            Body::Depthwise(depthwise) => depthwise.weights(x, dy, scratch, dw),
+        }
     }
 
     /// From the gradient of the outputs, `dy: [n, out_h, out_w, out_c]`, that of the bias, `db: [out_c]`:

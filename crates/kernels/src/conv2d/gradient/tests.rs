@@ -118,6 +118,11 @@ fn shapes_of_real_networks_agree() {
     assert_agrees(&Conv2d::square([57, 57, 3], 20, 7, 2, 3), 1);
     assert_agrees(&Conv2d::square([5, 5, 150], 50, 3, 1, 1), 2);
     assert_agrees(&Conv2d::square([70, 60, 17], 9, 3, 2, 0), 2);
+    for (size, channels, kernel, stride) in [(56, 32, 3, 1), (29, 40, 3, 2), (14, 240, 5, 1), (15, 16, 5, 2)]
+    {
+        let shape = Conv2d::square([size, size, channels], channels, kernel, stride, kernel / 2);
+        assert_agrees(&Conv2d { groups: channels, ..shape }, 2);
+    }
 }
 
 #[test]
