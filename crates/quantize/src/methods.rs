@@ -1,6 +1,7 @@
 //! The methods: one file each, and this list. Help, recipe parsing and the generic tests follow from it.
 
 pub mod aciq;
+pub mod adaround;
 pub mod bias_correction;
 pub mod bit_allocation;
 pub mod brecq;
@@ -24,6 +25,7 @@ pub const ALL: &[Entry] = &[
     aciq::ENTRY,
     bit_allocation::ENTRY,
     lapq::ENTRY,
+    adaround::ENTRY,
     brecq::ENTRY,
     multipoint::ENTRY,
     bias_correction::ENTRY,

@@ -79,6 +79,8 @@ pub struct Activations {
     pub other_bits: u8,
     /// Bits of edges that the first or last weighted layer reads.
     pub first_last_bits: Option<u8>,
+    /// Bits of what the first weighted layer leaves: BRECQ's first layer has 8 at its output.
+    pub first_output_bits: Option<u8>,
     /// One scale per tensor, or per channel where the target allows it.
     pub per: Granularity,
     /// Zero point in the middle of the codes.
@@ -91,6 +93,7 @@ impl Default for Activations {
             bits: None,
             other_bits: 8,
             first_last_bits: None,
+            first_output_bits: None,
             per: Granularity::Tensor,
             symmetric: false,
         }
@@ -139,6 +142,11 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("w4a4-aciq", include_str!("../recipes/w4a4-aciq.toml")),
     ("w4a4-aciq-paper", include_str!("../recipes/w4a4-aciq-paper.toml")),
     ("w3-multipoint", include_str!("../recipes/w3-multipoint.toml")),
+    ("w4-brecq", include_str!("../recipes/w4-brecq.toml")),
+    ("w2-brecq", include_str!("../recipes/w2-brecq.toml")),
+    ("w4a4-brecq", include_str!("../recipes/w4a4-brecq.toml")),
+    ("w3a3-brecq", include_str!("../recipes/w3a3-brecq.toml")),
+    ("w2a4-brecq", include_str!("../recipes/w2a4-brecq.toml")),
 ];
 
 impl Recipe {
@@ -178,6 +186,7 @@ impl Recipe {
         check("activations.bits", file.activations.bits)?;
         check("activations.other_bits", Some(file.activations.other_bits))?;
         check("activations.first_last_bits", file.activations.first_last_bits)?;
+        check("activations.first_output_bits", file.activations.first_output_bits)?;
         for o in &file.overrides {
             check("override.weight_bits", o.weight_bits)?;
             check("override.activation_bits", o.activation_bits)?;
@@ -223,7 +232,9 @@ impl Recipe {
             let readers = sites.weights.iter().filter(|w| w.reads.is_some_and(|r| sites.root(r) == root));
             let exception =
                 readers.filter_map(|w| self.matching(&w.name).filter_map(|o| o.activation_bits).last()).max();
-            let rule = if site.feeds_first_or_last { self.activations.first_last_bits } else { None };
+            let outer = if site.feeds_first_or_last { self.activations.first_last_bits } else { None };
+            let left = if site.leaves_first { self.activations.first_output_bits } else { None };
+            let rule = outer.max(left);
             let bits = self.activations.bits.map(|bits| match exception.or(rule) {
                 Some(bits) => bits,
                 None if site.feeds_product => bits,

@@ -44,6 +44,8 @@ pub struct ActivationSite {
     pub feeds_product: bool,
     /// Whether a first or last layer reads it.
     pub feeds_first_or_last: bool,
+    /// Whether it is the output of a first layer, with its activation.
+    pub leaves_first: bool,
     /// The site whose scale and zero point it must share, being a rearrangement of it.
     pub follows: Option<usize>,
 }
@@ -145,7 +147,7 @@ impl<'a> Finder<'a> {
                 Err(None) => {}
             }
         }
-        let mut weights = Vec::new();
+        let (mut weights, mut first_outputs) = (Vec::new(), HashSet::new());
         for (n, inputs) in &layers {
             let node = &self.graph.nodes[n.0];
             let product = matches!(node.op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Gemm(_) | Op::MatMul(_));
@@ -173,12 +175,18 @@ impl<'a> Finder<'a> {
                 });
             }
             let output = self.end_of(*n);
+            if product && before == 0 {
+                first_outputs.insert(output);
+            }
             let float_output = self.graph.outputs.contains(&output) && !matches!(node.op, Op::Conv(_));
             if !float_output {
                 wanted.entry(output).or_default();
             }
         }
         self.place(&mut sites, wanted);
+        for site in &mut sites.activations {
+            site.leaves_first = first_outputs.contains(&site.value);
+        }
         for mut weight in weights {
             weight.reads = self.graph.nodes[weight.node.0].input(0).and_then(|v| sites.of_value(v));
             sites.weights.push(weight);
@@ -211,6 +219,7 @@ impl<'a> Finder<'a> {
                 bounds: folded.map_or([f32::NEG_INFINITY, f32::INFINITY], |f| f.1),
                 feeds_product,
                 feeds_first_or_last,
+                leaves_first: false,
                 follows,
             });
             sites.activations.len() - 1

@@ -25,6 +25,7 @@ use crate::observe::Needs;
 use crate::plan::Plan;
 use crate::workbench::Workbench;
 use lowbit_engine::EngineError;
+use lowbit_graph::passes::Block;
 use lowbit_kernels::Isa;
 use pass::{Pass, Work};
 use serde::Deserialize;
@@ -43,7 +44,7 @@ pub(super) const ENTRY: Entry = Entry::new::<Brecq>(
         ("batch", "samples per iteration (default 32)"),
         ("lambda", "weight of the rounding regulariser (default 0.01)"),
         ("learning_rate", "of rounding variables (default: 10 / iterations, at least 0.001)"),
-        ("activation_learning_rate", "of steps (default 0.0004)"),
+        ("activation_learning_rate", "of steps (default 0.0004; joint: 1 / iterations if that is more)"),
         ("power", "exponent of the output difference (default 2)"),
         ("activation_power", "the same in the paper's second phase (default 2.4)"),
         ("inputs", "what the second phase learns on: float (the paper's, default) | quantized"),
@@ -91,7 +92,7 @@ pub struct Brecq {
     /// Adam's rate for rounding variables.
     pub learning_rate: Option<f64>,
     /// Adam's first rate for steps, in units of the edge; falls along a cosine.
-    pub activation_learning_rate: f64,
+    pub activation_learning_rate: Option<f64>,
     /// Exponent of the output difference.
     pub power: f32,
     /// Exponent in the second phase.
@@ -110,7 +111,7 @@ impl Default for Brecq {
             batch: 32,
             lambda: 0.01,
             learning_rate: None,
-            activation_learning_rate: 4e-4,
+            activation_learning_rate: None,
             power: 2.0,
             activation_power: 2.4,
             inputs: Inputs::Float,
@@ -123,6 +124,43 @@ impl Brecq {
     /// far.
     fn rate(&self, iterations: usize) -> f64 {
         self.learning_rate.unwrap_or_else(|| (10.0 / iterations.max(1) as f64).max(1e-3))
+    }
+
+    /// Adam's first rate for steps.
+    fn step_rate(&self, iterations: usize) -> f64 {
+        let least = match self.phases {
+            Phases::Joint => 1.0 / iterations.max(1) as f64,
+            Phases::Separate => 0.0,
+        };
+        self.activation_learning_rate.unwrap_or(least.max(4e-4))
+    }
+
+    /// Fits these blocks under the name `id`.
+    pub(super) fn reconstruct(
+        &self,
+        id: &'static str,
+        mut plan: Plan,
+        bench: &Workbench<'_>,
+        blocks: Vec<Block>,
+    ) -> Result<Plan, MethodError> {
+        let Some(samples) = bench.run.samples else {
+            let message = "no calibration samples were kept for it".into();
+            return Err(MethodError::Needs { step: id, message });
+        };
+        let needed = self.batch.max(1);
+        if samples.len() < needed {
+            return Err(MethodError::TooFewSamples { step: id, found: samples.len(), needed });
+        }
+        let isa = Isa::from_env().map_err(EngineError::from)?;
+        let work = Work { id, options: self, bench, samples, blocks, isa };
+        let iterations = match self.iterations {
+            Some(iterations) => iterations.max(1),
+            None => work.choose_iterations(&plan)?,
+        };
+        for pass in self.passes(&plan, iterations) {
+            work.run(&pass, &mut plan)?;
+        }
+        Ok(plan)
     }
 
     /// The passes through the network.
@@ -158,26 +196,10 @@ impl Brecq {
 }
 
 impl Method for Brecq {
-    fn refine(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
-        let needs = |message: String| MethodError::Needs { step: ID, message };
-        let samples =
-            bench.run.samples.ok_or_else(|| needs("no calibration samples were kept for it".into()))?;
-        let needed = self.batch.max(1);
-        if samples.len() < needed {
-            return Err(MethodError::TooFewSamples { step: ID, found: samples.len(), needed });
-        }
-        let blocks =
-            crate::blocks::of(bench.recipe, bench.graph).map_err(|error| needs(error.to_string()))?;
-        let isa = Isa::from_env().map_err(EngineError::from)?;
-        let work = Work { options: self, bench, samples, blocks, isa };
-        let iterations = match self.iterations {
-            Some(iterations) => iterations,
-            None => work.choose_iterations(&plan)?,
-        };
-        for pass in self.passes(&plan, iterations) {
-            work.run(&pass, &mut plan)?;
-        }
-        Ok(plan)
+    fn refine(&self, plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
+        let blocks = crate::blocks::of(bench.recipe, bench.graph)
+            .map_err(|error| MethodError::Needs { step: ID, message: error.to_string() })?;
+        self.reconstruct(ID, plan, bench, blocks)
     }
 
     fn needs(&self) -> Needs {

@@ -4,7 +4,6 @@
 //! 125, 250, 500, … iterations, each from the start (the schedule of the regulariser knows its end). The error that
 //! counts is that of the decided weights on the remaining quarter. Doubling goes on while it gains more than the effort asks for.
 
-use super::ID;
 use super::draw::Draw;
 use super::fit::Fit;
 use super::part::Part;
@@ -30,7 +29,7 @@ impl Work<'_> {
     pub(super) fn choose_iterations(&self, plan: &Plan) -> Result<usize, MethodError> {
         let run = self.bench.run;
         let (gain, most) = limits(run.effort);
-        let key = format!("{ID}/iterations/{}", run.effort.name());
+        let key = format!("{}/iterations/{}", self.id, run.effort.name());
         if let Some(known) =
             run.state.load(&key).and_then(|bytes| String::from_utf8(bytes).ok()?.parse().ok())
         {
@@ -57,14 +56,16 @@ impl Work<'_> {
         };
         let told: Vec<String> = curve.iter().map(|(t, error)| format!("{t}: {error:.4}")).collect();
         run.watch.note(format!(
-            "{ID}: {chosen} iterations per block (effort {}: doubling goes on while it lowers the error by {:.0} %, up to \
+            "{}: {chosen} iterations per block (effort {}: doubling goes on while it lowers the error by {:.0} %, up to \
              {most}); error of `{}` on held-out samples by iterations: {}",
+            self.id,
             run.effort.name(),
             100.0 * gain,
             self.blocks[b].name,
             told.join(", "),
         ));
-        let failed = |source| MethodError::State { step: ID, place: "choice of iterations".into(), source };
+        let failed =
+            |source| MethodError::State { step: self.id, place: "choice of iterations".into(), source };
         run.state.save(&key, chosen.to_string().as_bytes()).map_err(failed)?;
         Ok(chosen)
     }
@@ -87,7 +88,7 @@ impl Work<'_> {
         let mut fit = Fit::new(&part, soft, Vec::new(), inputs, objective, self.learning(pass.iterations))?;
         let samples = self.samples.len();
         let trained = samples - samples / 4;
-        fit.learn(&block.name, &mut Draw::new(self.bench.run.seed, 3, b, trained), || ())?;
+        fit.learn((self.id, &block.name), &mut Draw::new(self.bench.run.seed, 3, b, trained), || ())?;
         fit.loss(trained..samples)
     }
 }

@@ -83,14 +83,14 @@ impl Fit {
     /// All iterations; then every weight is rounded for good.
     pub(super) fn learn(
         &mut self,
-        place: &str,
+        (step, place): (&'static str, &str),
         draw: &mut Draw,
         advance: impl Fn(),
     ) -> Result<(), MethodError> {
         for iteration in 0..self.learning.iterations {
             let loss = self.step(draw.next(self.learning.batch))?;
             if !loss.is_finite() {
-                return Err(MethodError::NotANumber { step: super::ID, place: place.to_owned(), iteration });
+                return Err(MethodError::NotANumber { step, place: place.to_owned(), iteration });
             }
             advance();
         }

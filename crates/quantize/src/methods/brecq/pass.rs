@@ -7,7 +7,7 @@ use super::part::{Part, rounded};
 use super::rounding::SoftWeight;
 use super::steps::Edge;
 use super::walk::Walk;
-use super::{Brecq, ID, Inputs};
+use super::{Brecq, Inputs};
 use crate::method::MethodError;
 use crate::plan::Plan;
 use crate::run::Samples;
@@ -41,6 +41,8 @@ pub(super) struct Pass {
 
 /// What passes work with.
 pub(super) struct Work<'a> {
+    /// Name in messages, plans and saved state.
+    pub(super) id: &'static str,
     pub(super) options: &'a Brecq,
     pub(super) bench: &'a Workbench<'a>,
     pub(super) samples: &'a Samples,
@@ -93,8 +95,13 @@ impl Work<'_> {
             }
             let fitted = if pass.bare { Part::bare(&network, self.bench.types, block) } else { part };
             let soft = self.soft_weights(plan, &fitted, &weights);
-            let key =
-                format!("{ID}/{}/{b}/{}/{:x}", pass.number, block.name, print(&soft, &edges, plan, pass));
+            let key = format!(
+                "{}/{}/{b}/{}/{:x}",
+                self.id,
+                pass.number,
+                block.name,
+                print(&soft, &edges, plan, pass)
+            );
             let objective = self.objective(block, &float, pass.power);
             let mut fit = Fit::new(&fitted, soft, edges, inputs, objective, self.learning(pass.iterations))?;
             match self.load(&key).filter(|saved| saved.apply(&mut fit)) {
@@ -112,14 +119,14 @@ impl Work<'_> {
                 let setting = &mut plan.weights[weight.site];
                 setting.values = Some(weight.values().to_vec());
                 if let Some(code) = setting.code.take() {
-                    setting.set(code, ID);
+                    setting.set(code, self.id);
                 }
             }
             for (edge, step) in fit.steps.edges.iter().zip(fit.steps.values()) {
                 let setting = &mut plan.activations[edge.site];
                 if let Some(Code::Uniform(mut code)) = setting.code.take() {
                     code.scale = vec![step];
-                    setting.set(Code::Uniform(code), ID);
+                    setting.set(Code::Uniform(code), self.id);
                 }
             }
             match &mut quantized {
@@ -131,7 +138,7 @@ impl Work<'_> {
                 Some(walk) => walk.advance(b, block, fit.network()?)?,
             }
         }
-        watch.note(tally.text(pass));
+        watch.note(format!("{}: {}", self.id, tally.text(pass)));
         Ok(())
     }
 
@@ -141,7 +148,7 @@ impl Work<'_> {
         fit.reset();
         let before = fit.loss(0..samples)?;
         let mut draw = Draw::new(run.seed, pass.number, b, samples);
-        fit.learn(&block.name, &mut draw, || run.watch.advance(1))?;
+        fit.learn((self.id, &block.name), &mut draw, || run.watch.advance(1))?;
         let (undecided, mut after) = (fit.undecided(), fit.loss(0..samples)?);
         // A loss that is no number is no improvement.
         if after.is_nan() || after > before {
@@ -158,7 +165,7 @@ impl Work<'_> {
             batch: self.options.batch,
             lambda: self.options.lambda,
             rate: self.options.rate(iterations),
-            step_rate: self.options.activation_learning_rate,
+            step_rate: self.options.step_rate(iterations),
         }
     }
 
@@ -240,7 +247,7 @@ impl Work<'_> {
 
     fn save(&self, key: &str, saved: &Saved, block: &Block) -> Result<(), MethodError> {
         let bytes = serde_json::to_vec(saved).expect("numbers have a JSON form");
-        let failed = |source| MethodError::State { step: ID, place: block.name.clone(), source };
+        let failed = |source| MethodError::State { step: self.id, place: block.name.clone(), source };
         self.bench.run.state.save(key, &bytes).map_err(failed)
     }
 }
@@ -279,7 +286,7 @@ impl Tally {
     fn text(&self, pass: &Pass) -> String {
         let [before, after] = self.loss;
         let mut text = format!(
-            "{ID}: {}, {} blocks, {} iterations each: block error {before:.4} → {after:.4} ({:+.0} %)",
+            "{}, {} blocks, {} iterations each: block error {before:.4} → {after:.4} ({:+.0} %)",
             pass.name,
             self.blocks,
             pass.iterations,

@@ -153,11 +153,6 @@ impl SoftWeight {
         self.values.copy_from_slice(&self.nearest);
     }
 
-    /// The weight under nearest rounding.
-    pub(super) fn nearest(&self) -> Vec<f32> {
-        self.nearest.clone()
-    }
-
     /// The weight as last softened, decided or reset.
     pub(super) fn values(&self) -> &[f32] {
         &self.values
@@ -275,7 +270,7 @@ mod tests {
         }
         assert!((soft[9] - W[9] + 0.061_920).abs() < 1e-5);
         weight.decide();
-        assert_eq!(weight.values(), weight.nearest());
+        assert_eq!(weight.values(), weight.nearest);
         assert_eq!(weight.codes(), [0, 4, 6, 8, 9, 9, 10, 11, 13, 15]);
     }
 
@@ -306,9 +301,9 @@ mod tests {
             assert!((soft - w).abs() < 1e-5);
         }
         weight.decide();
-        assert_eq!(weight.values(), weight.nearest());
+        assert_eq!(weight.values(), weight.nearest);
         let codes = weight.codes();
         assert!(weight.take_codes(&codes));
-        assert_eq!(weight.values(), weight.nearest());
+        assert_eq!(weight.values(), weight.nearest);
     }
 }
