@@ -10,6 +10,8 @@ pub struct Inspection {
     pub model: Model,
     /// One entry per layer, in network order.
     pub layers: Vec<LayerInspection>,
+    /// What reconstruction fits one at a time, in network order; a recipe may cut otherwise.
+    pub blocks: Vec<BlockInspection>,
     /// How often each operator occurs, most frequent first.
     pub ops: Vec<OpCount>,
 }
@@ -31,6 +33,27 @@ pub struct LayerInspection {
     pub sites: String,
     /// Why something stays float, in plain words; `None` where nothing does.
     pub kept_float: Option<String>,
+}
+
+/// A block of layers.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct BlockInspection {
+    /// What the names of its layers begin with, or the name of the first.
+    pub name: String,
+    /// What it is, such as `residual`.
+    pub kind: String,
+    /// Names of its layers with weights: those of their modules where the file tells them.
+    pub layers: Vec<String>,
+    /// Names of all its nodes.
+    pub nodes: Vec<String>,
+    /// Trained parameters.
+    pub parameters: u64,
+    /// Multiply-accumulates per sample.
+    pub macs: u64,
+    /// Shapes for one sample of the edges that it reads.
+    pub input_shapes: Vec<Vec<usize>>,
+    /// Shapes for one sample of the edges that others read, and of results.
+    pub output_shapes: Vec<Vec<usize>>,
 }
 
 /// An operator and the number of its nodes.

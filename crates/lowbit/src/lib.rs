@@ -10,6 +10,6 @@ mod pipeline;
 mod progress;
 pub mod render;
 
-pub use inspection::{Inspection, LayerInspection, OpCount};
+pub use inspection::{BlockInspection, Inspection, LayerInspection, OpCount};
 pub use lowbit_quantize::report::Report;
 pub use progress::{Progress, Silent};

@@ -1,6 +1,6 @@
 //! Cuts a network into the blocks that reconstruction fits one at a time (Li et al. 2021, arXiv:2102.05426).
 //!
-//! Found from structure alone, in three steps ([`cores`](self) first, then what is left over):
+//! Found from structure alone, in three steps:
 //!
 //! 1. **Layers.** Each node with a weight, with the elementwise functions behind it: bias, activation, squeeze-excite gate.
 //! 2. **Inverted residuals.** Expanding, depthwise and linear 1×1 convolution in a row, whether an addition follows or not.

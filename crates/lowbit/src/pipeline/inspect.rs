@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::Result;
-use lowbit_graph::NodeId;
+use lowbit_graph::passes::{self, Block, layer_name, weight_of};
+use lowbit_graph::{NodeId, ValueId};
 use lowbit_quantize::describe::{layers_with_sites, macs};
 use lowbit_quantize::{Target, site};
 
-use super::load;
+use super::load::{self, Loaded};
 use crate::facade::DEFAULT_TARGET;
-use crate::{Inspection, LayerInspection, OpCount};
+use crate::{BlockInspection, Inspection, LayerInspection, OpCount};
 
 pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
     let network = load::network(path)?;
@@ -23,13 +24,11 @@ pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
             own.and_then(|l| l.weight).map(|_| "weight"),
             own.and_then(|l| l.activation).map(|_| "activation"),
         ];
-        let parameters = node.inputs.iter().flatten().filter_map(|&v| graph.constant(v));
-        let shape = types[node.outputs[0].0].as_ref().map_or(&[][..], |t| &t.shape);
         LayerInspection {
             name: node.name.clone(),
             op: node.op.name().to_owned(),
-            output_shape: shape.iter().skip(1).copied().collect(),
-            parameters: parameters.filter(|t| t.dtype().is_float()).map(|t| t.len() as u64).sum(),
+            output_shape: sample_shape(&network, node.outputs[0]),
+            parameters: parameters(&network, NodeId(n)),
             macs: macs(graph, types, NodeId(n)),
             sites: kinds.into_iter().flatten().collect::<Vec<_>>().join(", "),
             kept_float: sites.kept_float.iter().find(|k| k.node == node.name).map(|k| k.reason.clone()),
@@ -42,5 +41,34 @@ pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
     let mut ops: Vec<OpCount> =
         counts.into_iter().map(|(op, count)| OpCount { op: op.to_owned(), count }).collect();
     ops.sort_by_key(|o| std::cmp::Reverse(o.count));
-    Ok(Inspection { model: network.summary(path), layers: layers.collect(), ops })
+    let blocks = passes::blocks(graph).iter().map(|found| block(&network, found)).collect();
+    Ok(Inspection { model: network.summary(path), layers: layers.collect(), blocks, ops })
+}
+
+fn block(network: &Loaded, block: &Block) -> BlockInspection {
+    let (graph, nodes) = (&network.graph, || block.nodes.iter().map(|n| &network.graph.nodes[n.0]));
+    let weighted = nodes().filter(|node| weight_of(graph, node).is_some());
+    let shapes = |ids: &[ValueId]| ids.iter().map(|&id| sample_shape(network, id)).collect();
+    BlockInspection {
+        name: block.name.clone(),
+        kind: block.kind.name().to_owned(),
+        layers: weighted.map(|node| layer_name(graph, node).to_owned()).collect(),
+        nodes: nodes().map(|node| node.name.clone()).collect(),
+        parameters: block.nodes.iter().map(|&n| parameters(network, n)).sum(),
+        macs: block.nodes.iter().map(|&n| macs(graph, &network.types, n)).sum(),
+        input_shapes: shapes(&block.inputs),
+        output_shapes: shapes(&block.outputs),
+    }
+}
+
+/// Float constants that a node reads, in elements.
+fn parameters(network: &Loaded, n: NodeId) -> u64 {
+    let inputs = network.graph.nodes[n.0].inputs.iter().flatten();
+    let constants = inputs.filter_map(|&v| network.graph.constant(v));
+    constants.filter(|t| t.dtype().is_float()).map(|t| t.len() as u64).sum()
+}
+
+/// Without the batch axis.
+fn sample_shape(network: &Loaded, id: ValueId) -> Vec<usize> {
+    network.types[id.0].as_ref().map_or(Vec::new(), |ty| ty.shape.iter().skip(1).copied().collect())
 }

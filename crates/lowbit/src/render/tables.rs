@@ -122,6 +122,38 @@ pub(super) fn inspected_layers(inspection: &Inspection) -> Table {
     table.without_blank_columns()
 }
 
+/// What reconstruction fits one at a time.
+pub(super) fn inspected_blocks(inspection: &Inspection) -> Table {
+    let mut table = Table::new(&[
+        ("block", Left),
+        ("kind", Left),
+        ("layers", Left),
+        ("parameters", Right),
+        ("MACs", Right),
+        ("input", Right),
+        ("output", Right),
+    ]);
+    let shapes =
+        |shapes: &[Vec<usize>]| shapes.iter().map(|dims| units::shape(dims)).collect::<Vec<_>>().join(", ");
+    for block in &inspection.blocks {
+        // What all names begin with is said once, in the first column.
+        let own = |layer: &String| {
+            let rest = layer.strip_prefix(&block.name).filter(|rest| rest.starts_with(['.', '/']));
+            rest.unwrap_or(layer).to_owned()
+        };
+        table.push(vec![
+            block.name.clone(),
+            block.kind.clone(),
+            block.layers.iter().map(own).collect::<Vec<_>>().join(", "),
+            units::count(block.parameters),
+            units::count(block.macs),
+            shapes(&block.input_shapes),
+            shapes(&block.output_shapes),
+        ]);
+    }
+    table
+}
+
 /// How often each operator occurs.
 pub(super) fn ops(inspection: &Inspection) -> Table {
     let mut table = Table::new(&[("operator", Left), ("nodes", Right)]);

@@ -65,6 +65,7 @@ pub fn inspection(inspection: &Inspection, style: Style) -> String {
         }
     }
     out.section("Layers", &tables::inspected_layers(inspection));
+    out.section("Blocks: what reconstruction fits one at a time", &tables::inspected_blocks(inspection));
     out.section("Operators", &tables::ops(inspection));
     out.text
 }
