@@ -26,7 +26,7 @@ fn quantized(recipe: &str, flavour: &str, threads: usize, cache_bytes: Option<u6
         limit: Some(200),
         threads: Some(threads),
         preprocess: Some("digits".to_owned()),
-        effort: Effort::default(),
+        effort: Effort::Fast,
         cache_bytes,
         state: None,
         fresh: false,
@@ -36,14 +36,15 @@ fn quantized(recipe: &str, flavour: &str, threads: usize, cache_bytes: Option<u6
     quantize(&job, &Silent).unwrap_or_else(|error| panic!("{recipe}, {flavour}: {error:#}")).bytes
 }
 
-/// Built-in recipes that the default target allows.
+/// Built-in recipes that the default target allows; of those that differ in bits alone and take long, one.
 fn recipes() -> impl Iterator<Item = &'static str> {
     let target = Target::named(DEFAULT_TARGET).unwrap();
     let allowed = move |name: &&str| {
         let recipe = Recipe::named(name).unwrap();
         recipe.activations.per == Granularity::Tensor || target.per_channel_activations
     };
-    Recipe::built_in().iter().map(|(name, _)| *name).filter(allowed)
+    let names = Recipe::built_in().iter().map(|(name, _)| *name);
+    names.filter(|name| !name.ends_with("-brecq") || *name == "w2a4-brecq").filter(allowed)
 }
 
 #[test]

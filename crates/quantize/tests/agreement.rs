@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Case, MADE_UP, run};
+use common::{Case, MADE_UP, built_in, run};
 use lowbit_engine::evaluate_for_pass;
 use lowbit_graph::Graph;
 use lowbit_graph::passes::prepare;
@@ -14,7 +14,10 @@ use lowbit_quantize::{Plan, Recipe, Sites, Target};
 /// Every recipe with the target it is for.
 fn recipes() -> Vec<(Recipe, Target)> {
     let paper = |name: &str| if name.ends_with("-paper") { "paper" } else { "onnxruntime" };
-    let built_in = Recipe::built_in().iter().map(|(name, _)| (Recipe::named(name).unwrap(), paper(name)));
+    let built_in = built_in().into_iter().map(|recipe| {
+        let target = paper(&recipe.name);
+        (recipe, target)
+    });
     let made_up = MADE_UP.iter().map(|(name, text)| (Recipe::parse(name, text).unwrap(), "onnxruntime"));
     let again = ["w8a8", "w4a4-aciq"].map(|name| (Recipe::named(name).unwrap(), "paper"));
     let named = |(recipe, target)| (recipe, Target::named(target).unwrap());

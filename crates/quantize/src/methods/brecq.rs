@@ -10,6 +10,7 @@
 
 mod draw;
 mod effort;
+mod fisher;
 mod fit;
 mod objective;
 mod part;
@@ -27,6 +28,7 @@ use crate::workbench::Workbench;
 use lowbit_engine::EngineError;
 use lowbit_graph::passes::Block;
 use lowbit_kernels::Isa;
+pub use objective::Loss;
 use pass::{Pass, Work};
 use serde::Deserialize;
 
@@ -45,6 +47,7 @@ pub(super) const ENTRY: Entry = Entry::new::<Brecq>(
         ("lambda", "weight of the rounding regulariser (default 0.01)"),
         ("learning_rate", "of rounding variables (default: 10 / iterations, at least 0.001)"),
         ("activation_learning_rate", "of steps (default 0.0004; joint: 1 / iterations if that is more)"),
+        ("loss", "mse (the paper's code, default) | fisher-diagonal | fisher-full; on quantized inputs"),
         ("power", "exponent of the output difference (default 2)"),
         ("activation_power", "the same in the paper's second phase (default 2.4)"),
         ("inputs", "what the second phase learns on: float (the paper's, default) | quantized"),
@@ -93,7 +96,9 @@ pub struct Brecq {
     pub learning_rate: Option<f64>,
     /// Adam's first rate for steps, in units of the edge; falls along a cosine.
     pub activation_learning_rate: Option<f64>,
-    /// Exponent of the output difference.
+    /// Measure of the output difference, where a pass sees what quantized blocks leave.
+    pub loss: Loss,
+    /// Exponent of the output difference; the Fisher losses are squares.
     pub power: f32,
     /// Exponent in the second phase.
     pub activation_power: f32,
@@ -112,6 +117,7 @@ impl Default for Brecq {
             lambda: 0.01,
             learning_rate: None,
             activation_learning_rate: None,
+            loss: Loss::Mse,
             power: 2.0,
             activation_power: 2.4,
             inputs: Inputs::Float,

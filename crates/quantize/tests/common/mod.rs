@@ -30,6 +30,13 @@ pub(crate) const MADE_UP: [(&str, &str); 4] = [
     ),
 ];
 
+/// Every built-in recipe, with few iterations where it learns.
+pub(crate) fn built_in() -> Vec<Recipe> {
+    let quick =
+        |text: &str| text.replace("method = \"brecq\"", "method = \"brecq\"\niterations = 3\nbatch = 4");
+    Recipe::built_in().iter().map(|(name, text)| Recipe::parse(name, &quick(text)).unwrap()).collect()
+}
+
 /// Seeded values in about [-2, 3], as a tensor.
 pub(crate) fn noise(shape: &[usize], seed: u64) -> Tensor {
     let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;

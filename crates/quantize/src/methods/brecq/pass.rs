@@ -2,7 +2,7 @@
 
 use super::draw::Draw;
 use super::fit::{Fit, Learning};
-use super::objective::Objective;
+use super::objective::{Loss, Objective};
 use super::part::{Part, rounded};
 use super::rounding::SoftWeight;
 use super::steps::Edge;
@@ -102,7 +102,12 @@ impl Work<'_> {
                 block.name,
                 print(&soft, &edges, plan, pass)
             );
-            let objective = self.objective(block, &float, pass.power);
+            let mut objective = self.objective(block, &float, pass.power);
+            if let (Some(walk), true) = (&quantized, self.options.loss != Loss::Mse) {
+                let network = fitted.compile(self.options.batch, &[])?;
+                let importance = self.importance((b, block), &network, &float, walk)?;
+                objective = objective.weighted(self.options.loss, importance);
+            }
             let mut fit = Fit::new(&fitted, soft, edges, inputs, objective, self.learning(pass.iterations))?;
             match self.load(&key).filter(|saved| saved.apply(&mut fit)) {
                 Some(saved) => {

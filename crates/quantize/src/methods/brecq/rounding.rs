@@ -295,7 +295,7 @@ mod tests {
             zero_point: vec![0; 2],
             shift: None,
         };
-        let w = [0.12, 3.3, -0.27, -1.8, 0.55, 6.6];
+        let w = [0.12, 3.3, -0.27, -1.8, 0.57, 6.6];
         let mut weight = SoftWeight::new(Isa::best(), 0, ValueId(0), &code, &w, &[3, 2]);
         for (soft, w) in weight.soften().iter().zip(&w) {
             assert!((soft - w).abs() < 1e-5);

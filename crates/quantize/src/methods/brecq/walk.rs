@@ -63,6 +63,14 @@ impl Walk {
         self.rows[&id].clone()
     }
 
+    /// Edges known by now that blocks after `b` read.
+    pub(super) fn beyond(&self, b: usize) -> Vec<ValueId> {
+        let later = |id: &ValueId| self.last.get(id).is_some_and(|&last| last > b);
+        let mut ids: Vec<ValueId> = self.rows.keys().copied().filter(later).collect();
+        ids.sort_unstable();
+        ids
+    }
+
     /// Runs block `b` by `network`; forgets what no later block reads, except its own outputs.
     pub(super) fn advance(
         &mut self,
