@@ -8,6 +8,7 @@
 //! Scales of weights and zero points are those of earlier steps and stay. What a block began with stays wherever
 //! learning did not lower its loss over all samples, and so do the steps of 8-bit edges.
 
+mod block_step;
 mod draw;
 mod effort;
 mod fisher;
@@ -25,6 +26,7 @@ use crate::method::{Entry, Method, MethodError};
 use crate::observe::Needs;
 use crate::plan::Plan;
 use crate::workbench::Workbench;
+pub use block_step::BlockStep;
 use lowbit_engine::EngineError;
 use lowbit_graph::passes::Block;
 use lowbit_kernels::Isa;

@@ -71,7 +71,7 @@ impl Linear {
                 output: Layout::RowMajor,
                 scratch: 0,
                 run: Box::new(move |inputs, _, y| {
-                    read(&run).packed.run(inputs[0], &tail.epilogue(inputs), y)
+                    read(&run).packed.run(inputs[0], &tail.epilogue(inputs), y);
                 }),
             },
             reverse: Reverse::new(move |pull| {

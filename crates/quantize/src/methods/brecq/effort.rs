@@ -5,8 +5,6 @@
 //! counts is that of the decided weights on the remaining quarter. Doubling goes on while it gains more than the effort asks for.
 
 use super::draw::Draw;
-use super::fit::Fit;
-use super::part::Part;
 use super::pass::{Pass, Work};
 use crate::method::MethodError;
 use crate::plan::Plan;
@@ -73,19 +71,7 @@ impl Work<'_> {
     /// Error of block `b` on held-out samples after so many iterations on the others.
     fn pilot(&self, pass: &Pass, plan: &Plan, b: usize) -> Result<f64, MethodError> {
         let block = &self.blocks[b];
-        let (mut float, mut quantized) = (self.walk()?, self.walk()?);
-        let network = self.network(pass, plan);
-        for (i, block) in self.blocks.iter().enumerate().take(b) {
-            float.advance(i, block, &self.float(block)?)?;
-            let part = Part::new(&network, self.bench.types, block);
-            quantized.advance(i, block, &part.compile(self.options.batch, &[])?)?;
-        }
-        let part = Part::new(&network, self.bench.types, block);
-        let soft = self.soft_weights(plan, &part, &self.weights(pass, plan, block));
-        let inputs = quantized.inputs(block);
-        float.advance(b, block, &self.float(block)?)?;
-        let objective = self.objective(block, &float, pass.power);
-        let mut fit = Fit::new(&part, soft, Vec::new(), inputs, objective, self.learning(pass.iterations))?;
+        let mut fit = self.begin(pass, plan, b)?;
         let samples = self.samples.len();
         let trained = samples - samples / 4;
         fit.learn((self.id, &block.name), &mut Draw::new(self.bench.run.seed, 3, b, trained), || ())?;

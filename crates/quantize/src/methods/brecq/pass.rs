@@ -147,6 +147,27 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// The rounding of block `b` as learning would begin, were the blocks before it rounded to nearest.
+    pub(super) fn begin(&self, pass: &Pass, plan: &Plan, b: usize) -> Result<Fit, MethodError> {
+        let (mut float, mut quantized) = (self.walk()?, self.walk()?);
+        let network = self.network(pass, plan);
+        for (i, block) in self.blocks.iter().enumerate().take(b) {
+            float.advance(i, block, &self.float(block)?)?;
+            let part = Part::new(&network, self.bench.types, block);
+            quantized.advance(i, block, &part.compile(self.options.batch, &[])?)?;
+        }
+        let block = &self.blocks[b];
+        let part = match pass.bare {
+            true => Part::bare(&network, self.bench.types, block),
+            false => Part::new(&network, self.bench.types, block),
+        };
+        let soft = self.soft_weights(plan, &part, &self.weights(pass, plan, block));
+        let inputs = quantized.inputs(block);
+        float.advance(b, block, &self.float(block)?)?;
+        let objective = self.objective(block, &float, pass.power);
+        Fit::new(&part, soft, Vec::new(), inputs, objective, self.learning(pass.iterations))
+    }
+
     /// Fits a block; what it began with stays where learning brought nothing.
     fn fit(&self, fit: &mut Fit, block: &Block, b: usize, pass: &Pass) -> Result<Saved, MethodError> {
         let (run, samples) = (self.bench.run, self.samples.len());
