@@ -1,4 +1,4 @@
-//! CPU kernels with run-time dispatch: the arithmetic under the float engine, and nothing else.
+//! CPU kernels with run-time dispatch: the arithmetic under the float engine, forward and backward, and nothing else.
 //!
 //! Tensors are plain slices with explicit dimensions, NHWC (channels last). Kernels know no graph, start no
 //! thread, and allocate nothing while running: weights are packed once, scratch is handed in. Threads belong

@@ -180,9 +180,9 @@ impl Kernel for Backward<'_> {
                     // |2h - 1|^(beta - 1), which both the value and its slope are made of.
                     let side = s.sub(s.add(h, h), one);
                     let size = s.abs(side);
-                    let power =
-                        s.mul(s.splat(beta - 1.0), math::ln(s, s.max(s.splat(f32::MIN_POSITIVE), size)));
-                    let power = math::exp(s, power);
+                    let log = math::ln(s, s.max(s.splat(f32::MIN_POSITIVE), size));
+                    // Far below any rounding, and above the subnormal numbers that CPUs are slow with.
+                    let power = math::exp(s, s.max(s.splat(-60.0), s.mul(s.splat(beta - 1.0), log)));
                     dh = s.fma(s.splat(-2.0 * lambda * beta), s.copysign(power, side), dh);
                     let value = s.sub(one, s.mul(power, size));
                     // Lanes past the end have v = 0, whose value is 1.
