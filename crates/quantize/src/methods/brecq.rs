@@ -17,8 +17,11 @@ mod objective;
 mod part;
 mod pass;
 mod rounding;
+mod scale;
 mod schedule;
 mod steps;
+#[cfg(test)]
+mod twin;
 mod walk;
 
 use super::range::On;
@@ -42,6 +45,7 @@ pub(super) const ENTRY: Entry = Entry::new::<Brecq>(
     "learns rounding and steps block by block against the float outputs; needs samples, no labels",
     &[
         ("on", "weights | activations | both (default)"),
+        ("scales", "plan (default): of earlier steps | search: the paper's, for affine weights"),
         ("phases", "joint (default): rounding and steps at once | separate: as in the paper"),
         ("iterations", "per block; without it --effort chooses from a measured loss curve"),
         ("activation_iterations", "per block of the paper's second phase (default: half as many)"),
@@ -67,6 +71,17 @@ pub enum Inputs {
     Quantized,
 }
 
+/// Which scales weights have.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scales {
+    /// Those of earlier steps.
+    #[default]
+    Plan,
+    /// Those of the paper's own search, affine.
+    Search,
+}
+
 /// Whether rounding and steps are learned together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -84,6 +99,8 @@ pub enum Phases {
 pub struct Brecq {
     /// What is learned.
     pub on: On,
+    /// Which scales of weights rounding is learned on.
+    pub scales: Scales,
     /// Together or apart.
     pub phases: Phases,
     /// Iterations per block; chosen by effort if absent.
@@ -112,6 +129,7 @@ impl Default for Brecq {
     fn default() -> Brecq {
         Brecq {
             on: On::Both,
+            scales: Scales::Plan,
             phases: Phases::Joint,
             iterations: None,
             activation_iterations: None,
@@ -158,6 +176,14 @@ impl Brecq {
         let needed = self.batch.max(1);
         if samples.len() < needed {
             return Err(MethodError::TooFewSamples { step: id, found: samples.len(), needed });
+        }
+        if self.scales == Scales::Search {
+            if bench.recipe.weights.symmetric {
+                let message =
+                    "scales = \"search\" finds affine codes; say symmetric = false for weights".into();
+                return Err(MethodError::Needs { step: id, message });
+            }
+            scale::set(&mut plan, bench, id);
         }
         let isa = Isa::from_env().map_err(EngineError::from)?;
         let work = Work { id, options: self, bench, samples, blocks, isa };
