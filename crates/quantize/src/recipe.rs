@@ -141,6 +141,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("w4a4", include_str!("../recipes/w4a4.toml")),
     ("w4a4-aciq", include_str!("../recipes/w4a4-aciq.toml")),
     ("w4a4-aciq-paper", include_str!("../recipes/w4a4-aciq-paper.toml")),
+    ("w4a4-lapq", include_str!("../recipes/w4a4-lapq.toml")),
     ("w3-multipoint", include_str!("../recipes/w3-multipoint.toml")),
     ("w4-brecq", include_str!("../recipes/w4-brecq.toml")),
     ("w2-brecq", include_str!("../recipes/w2-brecq.toml")),

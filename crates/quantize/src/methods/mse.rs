@@ -59,7 +59,8 @@ impl Method for Mse {
     }
 }
 
-fn power(error: f32, p: f32) -> f64 {
+/// `|error|^p`.
+pub(super) fn power(error: f32, p: f32) -> f64 {
     let error = f64::from(error.abs());
     if p == 2.0 { error * error } else { error.powf(f64::from(p)) }
 }
@@ -116,7 +117,7 @@ pub fn histogram_range(histogram: &Histogram, [lo, hi]: [f32; 2], bits: u8, p: f
 
 /// (centre, count) of the non-empty bins, neighbours joined until at most about 1,500 remain: finer bins cost time and
 /// move the result by less than calibration noise.
-fn coarse_bins(histogram: &Histogram) -> Vec<(f32, f64)> {
+pub(super) fn coarse_bins(histogram: &Histogram) -> Vec<(f32, f64)> {
     let join = histogram.counts().len().div_ceil(1500).max(1);
     let (lo, width) = (histogram.lo(), histogram.width());
     let joined = histogram.counts().chunks(join).enumerate().map(|(i, counts)| {

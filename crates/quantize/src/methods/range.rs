@@ -121,6 +121,18 @@ impl Edge<'_> {
     }
 }
 
+/// Scale and zero point of the code of an edge that covers `[lo, hi]`, as far as its folded activation reaches.
+pub(super) fn cover(site: &ActivationSite, symmetric: bool, [lo, hi]: [f32; 2], bits: u8) -> (f32, i32) {
+    let ends = [site.bounds[0].max(lo), site.bounds[1].min(hi)];
+    if symmetric && ends[0] < 0.0 {
+        // Codes from 0 with the zero point in the middle: signed codes under another name.
+        let reach = ends[1].abs().max(ends[0].abs());
+        return (symmetric_scale(reach, bits), 1 << (bits - 1));
+    }
+    let code = Uniform::covering(ends[0], ends[1], bits);
+    (code.scale[0], code.zero_point[0])
+}
+
 /// Fits every quantized edge that follows no other: `fit` gives the real range `[lo, hi]` that its codes should cover, or
 /// `None` to leave it as it is.
 pub(super) fn fit_activations(
@@ -138,16 +150,7 @@ pub(super) fn fit_activations(
                 return None;
             }
             let (whole, before) = (&bench.seen.edges[i], bench.seen.before[i].as_ref());
-            let cover = |[lo, hi]: [f32; 2], bits: u8| {
-                let ends = [site.bounds[0].max(lo), site.bounds[1].min(hi)];
-                if options.symmetric && ends[0] < 0.0 {
-                    // Codes from 0 with the zero point in the middle: signed codes under another name.
-                    let reach = ends[1].abs().max(ends[0].abs());
-                    return (symmetric_scale(reach, bits), 1 << (bits - 1));
-                }
-                let code = Uniform::covering(ends[0], ends[1], bits);
-                (code.scale[0], code.zero_point[0])
-            };
+            let cover = |range: [f32; 2], bits: u8| cover(site, options.symmetric, range, bits);
             if options.per == Granularity::Tensor || site.rank < 2 {
                 let bits = setting.bits_of(0);
                 let edge =

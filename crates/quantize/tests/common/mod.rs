@@ -109,7 +109,7 @@ impl Case {
 
     /// Seeded samples, as methods are lent them.
     pub(crate) fn samples(&self) -> Samples {
-        let input = self.batch(6, 3).swap_remove(0);
+        let input = self.batch(32, 3).swap_remove(0);
         let (shape, values) = (input.shape(), input.to_f32());
         let mut inputs = Rows::new(&Budget::unlimited(), shape[0], values.len() / shape[0].max(1)).unwrap();
         inputs.write(0, &values).unwrap();
