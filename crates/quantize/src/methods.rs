@@ -8,6 +8,7 @@ pub mod brecq;
 pub mod kl;
 pub mod lapq;
 pub mod minmax;
+pub mod mixed;
 pub mod mse;
 pub mod multipoint;
 pub mod percentile;
@@ -24,6 +25,7 @@ pub const ALL: &[Entry] = &[
     kl::ENTRY,
     aciq::ENTRY,
     bit_allocation::ENTRY,
+    mixed::ENTRY,
     lapq::ENTRY,
     adaround::ENTRY,
     brecq::ENTRY,

@@ -147,6 +147,7 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("w2-brecq", include_str!("../recipes/w2-brecq.toml")),
     ("w4a4-brecq", include_str!("../recipes/w4a4-brecq.toml")),
     ("w3a3-brecq", include_str!("../recipes/w3a3-brecq.toml")),
+    ("mixed-brecq", include_str!("../recipes/mixed-brecq.toml")),
     ("w2a4-brecq", include_str!("../recipes/w2a4-brecq.toml")),
 ];
 

@@ -25,8 +25,21 @@ pub struct Target {
     pub per_channel_activations: bool,
     /// Whether weights may have a real-valued shift per channel beside the integer zero point.
     pub weight_shift: bool,
+    /// What multiplications cost by the width of the weight; empty where nobody has measured.
+    #[serde(default)]
+    pub latency: Vec<Latency>,
     /// Form of the file written when the user names none.
     pub flavour: String,
+}
+
+/// What a multiply-accumulate takes.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Latency {
+    /// Bits of the weight, up to which this holds.
+    pub bits: u8,
+    /// Nanoseconds per multiply-accumulate of a layer.
+    pub ns_per_mac: f64,
 }
 
 const BUILT_IN: &[(&str, &str)] = &[
@@ -67,13 +80,36 @@ impl Target {
         if let Some(unknown) = listed.into_iter().find(|op| !names().any(|name| name == op.as_str())) {
             return Err(strict::unknown("operator", unknown, names()));
         }
+        if let Some(odd) = target.latency.iter().find(|l| !(l.ns_per_mac.is_finite() && l.ns_per_mac >= 0.0))
+        {
+            let (place, found) = (format!("{name}: latency of {} bits", odd.bits), odd.ns_per_mac);
+            let message = format!("ns_per_mac is {found}; accepted: finite numbers from 0");
+            return Err(strict::ConfigError::Invalid { place, message });
+        }
         Ok(target)
+    }
+
+    /// Nanoseconds per multiply-accumulate with weights of so many bits: hardware without a path of that width takes the
+    /// next wider one. `None` where the table has neither.
+    pub fn ns_per_mac(&self, bits: u8) -> Option<f64> {
+        self.latency.iter().filter(|l| l.bits >= bits).min_by_key(|l| l.bits).map(|l| l.ns_per_mac)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_width_without_a_path_of_its_own_takes_the_next_wider_one() {
+        let mut text = BUILT_IN[1].1.to_owned();
+        text += "\n[[latency]]\nbits = 8\nns_per_mac = 2.0\n[[latency]]\nbits = 4\nns_per_mac = 1.0\n";
+        let target = Target::parse("mine", &text).unwrap();
+        assert_eq!([2, 4, 5, 8].map(|bits| target.ns_per_mac(bits)), [1.0, 1.0, 2.0, 2.0].map(Some));
+        assert_eq!((target.ns_per_mac(9), Target::named("paper").unwrap().ns_per_mac(4)), (None, None));
+        let error = Target::parse("mine", &text.replace("1.0", "nan")).unwrap_err().to_string();
+        assert!(error.contains("latency of 4 bits") && error.contains("finite"), "{error}");
+    }
 
     #[test]
     fn built_in_targets_parse_and_unknown_names_get_a_suggestion() {

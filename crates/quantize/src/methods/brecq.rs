@@ -14,7 +14,7 @@ mod effort;
 mod fisher;
 mod fit;
 mod objective;
-mod part;
+pub(super) mod part;
 mod pass;
 mod rounding;
 mod scale;
@@ -22,7 +22,7 @@ mod schedule;
 mod steps;
 #[cfg(test)]
 mod twin;
-mod walk;
+pub(super) mod walk;
 
 use super::range::On;
 use crate::method::{Entry, Method, MethodError};

@@ -32,8 +32,10 @@ pub(crate) const MADE_UP: [(&str, &str); 4] = [
 
 /// Every built-in recipe, with few iterations where it learns.
 pub(crate) fn built_in() -> Vec<Recipe> {
-    let quick =
-        |text: &str| text.replace("method = \"brecq\"", "method = \"brecq\"\niterations = 3\nbatch = 4");
+    let quick = |text: &str| {
+        let text = text.replace("method = \"brecq\"", "method = \"brecq\"\niterations = 3\nbatch = 4");
+        text.replace("method = \"mixed-precision\"", "method = \"mixed-precision\"\niterations = 2")
+    };
     Recipe::built_in().iter().map(|(name, text)| Recipe::parse(name, &quick(text)).unwrap()).collect()
 }
 

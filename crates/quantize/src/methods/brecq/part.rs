@@ -9,14 +9,14 @@ use lowbit_graph::{Graph, Node, Op, TensorType, ValueId};
 ///
 /// Where a plan rounds an edge, the rounding belongs to the block that computes the edge; that of a network input, to
 /// the blocks that read it.
-pub(super) struct Part {
+pub(in crate::methods) struct Part {
     /// The block as a network.
     pub(super) graph: Graph,
 }
 
 impl Part {
     /// The part of `network` (the float network, or what simulation made of it) that computes a block of the float one.
-    pub(super) fn new(network: &Graph, types: &[Option<TensorType>], block: &Block) -> Part {
+    pub(in crate::methods) fn new(network: &Graph, types: &[Option<TensorType>], block: &Block) -> Part {
         let outputs = block.outputs.iter().map(|&id| rounded(network, id)).collect();
         Part::up_to(outputs, network, types, block)
     }
@@ -34,7 +34,7 @@ impl Part {
     }
 
     /// Ready to run on batches of `batch`.
-    pub(super) fn compile(
+    pub(in crate::methods) fn compile(
         &self,
         batch: usize,
         parameters: &[Parameter],

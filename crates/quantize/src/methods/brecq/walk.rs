@@ -16,7 +16,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 const BATCH: usize = 256;
 
 /// Rows of all samples, by edge of the float network; channels last where there are pixels.
-pub(super) struct Walk {
+#[derive(Clone)]
+pub(in crate::methods) struct Walk {
     rows: HashMap<ValueId, Arc<Rows>>,
     budget: Arc<Budget>,
     samples: usize,
@@ -26,7 +27,7 @@ pub(super) struct Walk {
 
 impl Walk {
     /// At the input of the network.
-    pub(super) fn new(
+    pub(in crate::methods) fn new(
         graph: &Graph,
         blocks: &[Block],
         samples: &Samples,
@@ -59,7 +60,7 @@ impl Walk {
     }
 
     /// What was computed at an edge.
-    pub(super) fn at(&self, id: ValueId) -> Arc<Rows> {
+    pub(in crate::methods) fn at(&self, id: ValueId) -> Arc<Rows> {
         self.rows[&id].clone()
     }
 
@@ -72,7 +73,7 @@ impl Walk {
     }
 
     /// Runs block `b` by `network`; forgets what no later block reads, except its own outputs.
-    pub(super) fn advance(
+    pub(in crate::methods) fn advance(
         &mut self,
         b: usize,
         block: &Block,

@@ -1,0 +1,279 @@
+//! What each width costs each layer, in the one currency in which blocks compare: the divergence of the network's answer.
+//!
+//! A block's own output error says little about what the error does: later blocks forgive some directions and blow up
+//! others. So each entry runs the rest of the network in float behind the changed block, and is the mean Kullback-Leibler
+//! divergence of the answers from those of the float network.
+
+use super::table::{Pair, Table};
+use super::{After, ID, Mixed};
+use crate::method::{Method, MethodError};
+use crate::methods::brecq::part::Part;
+use crate::methods::brecq::walk::Walk;
+use crate::methods::brecq::{Brecq, Phases};
+use crate::methods::mse::Mse;
+use crate::methods::range::On;
+use crate::plan::{Plan, Setting};
+use crate::rows::Rows;
+use crate::run::{Quiet, Run, Samples};
+use crate::simulate::simulate;
+use crate::workbench::Workbench;
+use lowbit_engine::Differentiable;
+use lowbit_graph::ValueId;
+use lowbit_graph::passes::Block;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+/// Samples that a network runs on at a time.
+const BATCH: usize = 32;
+
+/// From here on nearest codes lose nothing that learning could win back, and pairs nothing beyond their sum.
+const AMPLE_BITS: u8 = 8;
+
+/// What a table is measured with.
+pub(super) struct Measure<'a> {
+    pub(super) options: &'a Mixed,
+    pub(super) bench: &'a Workbench<'a>,
+    pub(super) samples: &'a Samples,
+    pub(super) blocks: &'a [Block],
+    /// Weight sites of the layers that the table is about.
+    pub(super) layers: &'a [usize],
+    /// Widths, ascending.
+    pub(super) bits: &'a [u8],
+}
+
+/// The rows of the table that one block gives, in the order in which [`Measure::entries`] lists them.
+#[derive(Serialize, Deserialize)]
+struct Saved(Vec<f64>);
+
+/// A change to measure: one or two layers, each with the place of its width.
+type Entry = Vec<(usize, usize)>;
+
+impl Measure<'_> {
+    /// Measures the table.
+    pub(super) fn table(&self) -> Result<Table, MethodError> {
+        let (graph, types, run) = (self.bench.graph, self.bench.types, self.bench.run);
+        let within = |block: &Block| -> Vec<usize> {
+            let site = |&l: &usize| block.nodes.contains(&self.bench.sites.weights[self.layers[l]].node);
+            (0..self.layers.len()).filter(site).collect()
+        };
+        let busy = self.blocks.iter().filter(|block| !within(block).is_empty()).count();
+        run.watch.stage("measure sensitivity", Some(busy as u64));
+        let float = self.blocks.iter().map(|block| Part::new(graph, types, block).compile(BATCH, &[]));
+        let float: Vec<Differentiable> = float.collect::<Result<_, _>>()?;
+        let mut walk = Walk::new(graph, self.blocks, self.samples, run)?;
+        let mut answers = None;
+        let mut table =
+            Table { alone: vec![vec![0.0; self.bits.len()]; self.layers.len()], pairs: Vec::new() };
+        for (b, block) in self.blocks.iter().enumerate() {
+            let layers = within(block);
+            if !layers.is_empty() {
+                let entries = self.entries(&layers);
+                let key = self.key(b, block);
+                let losses = match self.load(&key).filter(|saved| saved.0.len() == entries.len()) {
+                    Some(saved) => saved.0,
+                    None => {
+                        let answers = match &answers {
+                            Some(answers) => Arc::clone(answers),
+                            None => self.answers(b, walk.clone(), &float[b], &float)?,
+                        };
+                        let losses = self.block(b, &walk, &float, &entries, &answers)?;
+                        self.save(&key, block, &losses)?;
+                        losses
+                    }
+                };
+                table.take(&entries, &losses);
+                run.watch.advance(1);
+            }
+            if answers.is_none() {
+                answers = Some(self.answers(b, walk.clone(), &float[b], &float)?);
+            }
+            walk.advance(b, block, &float[b])?;
+        }
+        Ok(table)
+    }
+
+    /// Every layer at every width alone, then the pairs that involve the narrowest.
+    fn entries(&self, layers: &[usize]) -> Vec<Entry> {
+        let widths = 0..self.bits.len();
+        let alone = layers.iter().flat_map(|&l| widths.clone().map(move |c| vec![(l, c)]));
+        let narrow: Vec<usize> = widths.clone().filter(|&c| self.bits[c] < AMPLE_BITS).collect();
+        let choices: Vec<[usize; 2]> = narrow
+            .iter()
+            .flat_map(|&a| narrow.iter().map(move |&b| [a, b]))
+            .filter(|pair| pair.contains(&0))
+            .collect();
+        let pairs =
+            layers.iter().enumerate().flat_map(|(i, &l)| layers[i + 1..].iter().map(move |&m| [l, m]));
+        let pairs = pairs.flat_map(|[l, m]| choices.iter().map(move |&[a, b]| vec![(l, a), (m, b)]));
+        alone.chain(pairs).collect()
+    }
+
+    /// The loss of each entry of block `b`; `walk` stands before it.
+    fn block(
+        &self,
+        b: usize,
+        walk: &Walk,
+        float: &[Differentiable],
+        entries: &[Entry],
+        answers: &Rows,
+    ) -> Result<Vec<f64>, MethodError> {
+        let rounded = self.bits.iter().map(|&bits| self.rounded(b, bits));
+        let rounded: Vec<Plan> = rounded.collect::<Result<_, _>>()?;
+        let loss = |entry: &Entry| {
+            let mut plan = self.nothing();
+            for &(layer, choice) in entry {
+                let site = self.layers[layer];
+                plan.weights[site] = rounded[choice].weights[site].clone();
+            }
+            let changed = simulate(self.bench.graph, self.bench.sites, &plan);
+            let changed = Part::new(&changed, self.bench.types, &self.blocks[b]).compile(BATCH, &[])?;
+            let found = self.answers(b, walk.clone(), &changed, float)?;
+            self.divergence(answers, &found)
+        };
+        entries.iter().map(loss).collect()
+    }
+
+    /// A plan with the layers of block `b` alone, all of so many bits.
+    fn rounded(&self, b: usize, bits: u8) -> Result<Plan, MethodError> {
+        let block = &self.blocks[b];
+        let mut plan = self.nothing();
+        for &site in self.layers {
+            if block.nodes.contains(&self.bench.sites.weights[site].node) {
+                plan.weights[site].bits = vec![bits];
+            }
+        }
+        let plan = Mse { on: On::Weights, p: 2.4 }.refine(plan, self.bench)?;
+        if self.options.after == After::Rounding || bits >= AMPLE_BITS {
+            return Ok(plan);
+        }
+        // What it tells of itself is about a trial, not about the result.
+        let run = Run { watch: &Quiet, ..self.bench.run.clone() };
+        let bench = Workbench { run: &run, ..*self.bench };
+        let iterations = Some(self.options.iterations);
+        let learn = Brecq { on: On::Weights, phases: Phases::Separate, iterations, ..Brecq::default() };
+        learn.reconstruct(ID, plan, &bench, self.blocks[..=b].to_vec())
+    }
+
+    /// The plan of the float network.
+    fn nothing(&self) -> Plan {
+        let sites = self.bench.sites;
+        Plan {
+            weights: vec![Setting::default(); sites.weights.len()],
+            activations: vec![Setting::default(); sites.activations.len()],
+            ..Plan::default()
+        }
+    }
+
+    /// What the network answers when block `b` is `changed` and those after it are not.
+    fn answers(
+        &self,
+        b: usize,
+        mut walk: Walk,
+        changed: &Differentiable,
+        float: &[Differentiable],
+    ) -> Result<Arc<Rows>, MethodError> {
+        let output = self.output()?;
+        for (i, block) in self.blocks.iter().enumerate().skip(b) {
+            walk.advance(i, block, if i == b { changed } else { &float[i] })?;
+            if block.outputs.contains(&output) {
+                return Ok(walk.at(output));
+            }
+        }
+        Err(self.refusal("the first result of the network is computed before its last weighted block".into()))
+    }
+
+    fn output(&self) -> Result<ValueId, MethodError> {
+        let first = self.bench.graph.outputs.first().copied();
+        first.ok_or_else(|| self.refusal("the network has no result to compare".into()))
+    }
+
+    fn refusal(&self, message: String) -> MethodError {
+        MethodError::Needs { step: ID, message }
+    }
+
+    /// Mean divergence over all samples, in nats.
+    fn divergence(&self, float: &Rows, found: &Rows) -> Result<f64, MethodError> {
+        let id = self.output()?;
+        let shape = self.bench.types[id.0].as_ref().map_or(&[][..], |ty| &ty.shape);
+        // Scores of one position lie side by side: rows of pictures have channels last.
+        let classes = match shape {
+            [_, classes] | [_, _, classes] | [_, classes, _, _, ..] => *classes,
+            _ => float.row_len(),
+        };
+        let (mut p, mut q) = (vec![0.0; float.row_len()], vec![0.0; float.row_len()]);
+        let mut sum = 0.0;
+        for i in 0..float.rows() {
+            float.read(i..i + 1, &mut p)?;
+            found.read(i..i + 1, &mut q)?;
+            let positions = p.chunks(classes.max(1)).zip(q.chunks(classes.max(1)));
+            sum += positions.map(|(p, q)| divergence(p, q)).sum::<f64>();
+        }
+        Ok(sum / float.rows() as f64)
+    }
+
+    /// All that the losses of a block depend on and a recipe may change.
+    fn key(&self, b: usize, block: &Block) -> String {
+        let widths: Vec<String> = self.bits.iter().map(u8::to_string).collect();
+        let Mixed { after, iterations, .. } = self.options;
+        format!("{ID}/sensitivity/{b}/{}/{after:?}/{iterations}/{}", block.name, widths.join("-"))
+    }
+
+    fn load(&self, key: &str) -> Option<Saved> {
+        serde_json::from_slice(&self.bench.run.state.load(key)?).ok()
+    }
+
+    fn save(&self, key: &str, block: &Block, losses: &[f64]) -> Result<(), MethodError> {
+        let bytes = serde_json::to_vec(losses).expect("numbers have a JSON form");
+        let failed = |source| MethodError::State { step: ID, place: block.name.clone(), source };
+        self.bench.run.state.save(key, &bytes).map_err(failed)
+    }
+}
+
+impl Table {
+    /// Takes the losses of a block: what a pair loses beyond its layers alone.
+    fn take(&mut self, entries: &[Entry], losses: &[f64]) {
+        for (entry, &loss) in entries.iter().zip(losses) {
+            match entry[..] {
+                [(layer, choice)] => self.alone[layer][choice] = loss,
+                [(l, a), (m, b)] => {
+                    let extra = loss - self.alone[l][a] - self.alone[m][b];
+                    self.pairs.push(Pair { layers: [l, m], choices: [a, b], extra });
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// Kullback-Leibler divergence of `softmax(q)` from `softmax(p)`, in nats.
+fn divergence(p: &[f32], q: &[f32]) -> f64 {
+    let norm = |scores: &[f32]| {
+        let most = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(f64::from(s)));
+        most + libm::log(scores.iter().map(|&s| libm::exp(f64::from(s) - most)).sum())
+    };
+    let (p_norm, q_norm) = (norm(p), norm(q));
+    let logs = p.iter().zip(q).map(|(&p, &q)| (f64::from(p) - p_norm, f64::from(q) - q_norm));
+    logs.map(|(p, q)| libm::exp(p) * (p - q)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn divergence_is_zero_for_equal_answers_whatever_their_offset() {
+        assert!(divergence(&[0.5, -1.0, 2.0], &[3.5, 2.0, 5.0]).abs() < 1e-12);
+        // softmax (3/4, 1/4) against (1/2, 1/2).
+        let expected = 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln();
+        assert!((divergence(&[3f32.ln(), 0.0], &[1.0, 1.0]) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn a_pair_is_entered_as_what_it_loses_beyond_its_layers_alone() {
+        let mut table = Table { alone: vec![vec![0.0]; 2], pairs: Vec::new() };
+        table.take(&[vec![(0, 0)], vec![(1, 0)], vec![(0, 0), (1, 0)]], &[1.0, 2.0, 5.0]);
+        assert_eq!(table.alone, [[1.0], [2.0]]);
+        assert_eq!(table.pairs, [Pair { layers: [0, 1], choices: [0, 0], extra: 2.0 }]);
+        assert_eq!(table.loss(&[0, 0]), 5.0);
+    }
+}
