@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// Samples measured together.
 const BATCH: usize = 256;
 
-/// How the difference `d` of an output from its target is measured; `g` is [`super::fisher`]'s importance.
+/// How the difference `d` of an output from its target is measured; `g` is how much the network's own output
+/// depends on it, `|∂L/∂z| + 1`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Loss {
