@@ -15,7 +15,7 @@ use lowbit_quantize::methods::multipoint::search::{Fit, extend, residual};
 use lowbit_quantize::rows::{Budget, Rows};
 use lowbit_quantize::run::{Run, Samples};
 use lowbit_quantize::simulate::{decoded_weight, simulate};
-use lowbit_quantize::workbench::Workbench;
+use lowbit_quantize::workbench::{Workbench, channel};
 use lowbit_quantize::{Plan, Recipe, Sites, Target};
 use lowbit_tensor::{Code, Points, Tensor};
 
@@ -118,11 +118,14 @@ fn agrees(what: &str, input: &[usize], op: impl Into<Op>, weight: &[usize], axis
     let channels = weight.shape()[axis];
     let output_axis = if y.shape().len() == input_rank(&case) && axis == 0 { 1 } else { y.shape().len() - 1 };
     for (c, expected) in mean_squares(&y, output_axis).into_iter().enumerate() {
-        let w: Vec<f64> = lowbit_quantize::workbench::channel(&weight.to_f32(), weight.shape(), axis, c)
-            .map(f64::from)
-            .collect();
+        let w: Vec<f64> = channel(&weight.to_f32(), weight.shape(), axis, c).map(f64::from).collect();
         let found = inputs.mean_square(c * cut.groups / channels, &w);
         assert!((found / expected - 1.0).abs() < 1e-5, "{what}, channel {c}: {found} {expected}");
+        let (sum, n) =
+            (channel(&y.to_f32(), y.shape(), output_axis, c).map(f64::from).sum::<f64>(), y.len() / channels);
+        let mean = sum / n as f64;
+        let found = inputs.variance(c * cut.groups / channels, &w);
+        assert!((found - (expected - mean * mean)).abs() < 1e-5 * expected, "{what}, channel {c}: {found}");
     }
 }
 
@@ -219,6 +222,8 @@ fn what_is_written_is_what_was_simulated() {
         ("integer sums", recipe(W3A8, "average_bits = 4")),
         ("few", recipe(W3A8, "average_bits = 3.1\nfirst = \"kept\"")),
         ("one scale", recipe(W3_TENSOR, "refit = true")),
+        ("best for the weights", recipe(W3A8, "first = \"weights\"\nerror = \"variance\"")),
+        ("one of those", recipe(W3_TENSOR, "first = \"weights\"")),
         ("two bits", recipe(two, "max_relative_error = 0.001")),
         ("mixed", recipe(mixed, "first = \"kept\"")),
     ];
@@ -284,7 +289,8 @@ fn a_sum_of_weights_is_a_sum_of_filters() {
             shape.as_slice(),
             decoded_weight(&case.graph, &sites, &plan, i).unwrap(),
         ));
-        let values = plan.weights[i].values.clone().unwrap();
+        let float = case.graph.constant(sites.weights[i].value).unwrap().to_f32();
+        let values = plan.weights[i].values.clone().unwrap_or(float);
         let mut sum = vec![0.0; whole.len()];
         let per = whole.len() / 2 / shape[0];
         for n in 0..=code.extra.iter().map(Vec::len).max().unwrap() {

@@ -7,9 +7,9 @@
 //! reduces most error, each layer's measured against its output), or a threshold of output error, absolute or
 //! relative to the layer's mean output.
 //!
-//! The first point is the code that an earlier step chose (`first = "kept"`), or fitted here (`"fitted"`): with a scale
-//! per channel the best single point, with one per tensor the best of five scales for the layer, so that
-//! only further points have scales of their own. Where a layer runs on integers, its sums are rounded to one int8 grid
+//! The first point is the code that an earlier step chose (`first = "kept"`), the best single point for the weights
+//! (`"weights"`), or that of the best of a few scales for the layer's output (`"outputs"`, the default); with one scale per
+//! tensor only further points have scales of their own. Where a layer runs on integers, its sums are rounded to one int8 grid
 //! per channel, as kernels hold them, and errors are measured with that.
 //!
 //! Layers of more than four bits (the first and last, usually) and those whose output is no product of patches and rows
@@ -37,24 +37,42 @@ pub(super) const ENTRY: Entry = Entry::new::<Multipoint>(
             "average_bits",
             "budget: average bits of a weight, further points with scale and index (default: half a bit more)",
         ),
-        ("max_error", "instead: add points while a channel's mean square output error is above this"),
-        ("max_relative_error", "the same as a share of the layer's mean square output"),
+        ("max_error", "instead: add points while a channel's output error is above this"),
+        ("max_relative_error", "the same as a share of the layer's output, measured alike"),
+        ("error", "of outputs: square (default), its mean | variance: without what bias-correction returns"),
         ("max_points", "most points of a channel, 1 to 8 (default 4)"),
-        ("first", "fitted (default): the first point is searched | kept: it is the code of an earlier step"),
+        (
+            "first",
+            "kept: the first point is the code of an earlier step | weights: the best for the weights | outputs: of a few \
+             scales the best for the layer's output",
+        ),
         ("refit", "scales of all points of a channel by least squares at the end (default false)"),
         ("samples", "calibration samples used (default 256)"),
     ],
 );
 
-/// Where the first point comes from.
+/// Where first points come from. Their scales are per channel or per tensor as the recipe says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum First {
-    /// Searched, per channel or per tensor as the recipe says.
-    #[default]
-    Fitted,
     /// The code that an earlier step chose.
     Kept,
+    /// The scale and codes of least error of the weights.
+    Weights,
+    /// Of a few scales from half of the largest weight up to it the one of least output error.
+    #[default]
+    Outputs,
+}
+
+/// How an output error is measured, over the patches of calibration samples.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OutputError {
+    /// Its mean square.
+    #[default]
+    Square,
+    /// Its variance: for recipes in which `bias-correction` follows, which takes care of the mean.
+    Variance,
 }
 
 /// Options.
@@ -63,10 +81,12 @@ pub enum First {
 pub struct Multipoint {
     /// Average bits of the weights acted on: codes of all points, scales and channel indices of those after the first.
     pub average_bits: Option<f64>,
-    /// Mean square output error up to which a channel gets points.
+    /// Output error above which a channel gets points.
     pub max_error: Option<f64>,
-    /// The same as a share of the layer's mean square output.
+    /// The same as a share of the layer's output, averaged over its channels and measured as errors are.
     pub max_relative_error: Option<f64>,
+    /// How errors are measured.
+    pub error: OutputError,
     /// Most points of a channel.
     pub max_points: usize,
     /// Where first points come from.
@@ -83,8 +103,9 @@ impl Default for Multipoint {
             average_bits: None,
             max_error: None,
             max_relative_error: None,
+            error: OutputError::default(),
             max_points: 4,
-            first: First::Fitted,
+            first: First::default(),
             refit: false,
             samples: 256,
         }

@@ -159,6 +159,8 @@ fn picks(positions: usize, taken: usize, seed: u64, row: usize) -> impl Iterator
 #[derive(Debug)]
 pub struct Inputs {
     groups: Vec<Group>,
+    /// Sum of the patches, `[group][value]`.
+    sums: Vec<f64>,
     len: usize,
     patches: usize,
 }
@@ -178,7 +180,12 @@ impl Inputs {
             true => Group::Patches(Vec::new()),
             false => Group::Squares(vec![0.0; cut.len * cut.len]),
         };
-        Inputs { groups: (0..cut.groups).map(|_| group()).collect(), len: cut.len, patches: 0 }
+        Inputs {
+            groups: (0..cut.groups).map(|_| group()).collect(),
+            sums: vec![0.0; cut.groups * cut.len],
+            len: cut.len,
+            patches: 0,
+        }
     }
 
     /// Adds patches, `[patch][group][value]`.
@@ -186,6 +193,9 @@ impl Inputs {
         let (len, groups) = (self.len, self.groups.len());
         let n = patches.len() / (len * groups).max(1);
         self.patches += n;
+        for patch in patches.chunks_exact(len * groups) {
+            self.sums.iter_mut().zip(patch).for_each(|(s, x)| *s += f64::from(*x));
+        }
         let (mut rows, mut product) = (Vec::new(), Vec::new());
         for (g, group) in self.groups.iter_mut().enumerate() {
             let own = patches.chunks_exact(len * groups).map(|patch| &patch[g * len..(g + 1) * len]);
@@ -220,6 +230,13 @@ impl Inputs {
         };
         // Rounding may leave a little less than nothing.
         sum.max(0.0) / self.patches.max(1) as f64
+    }
+
+    /// Variance of `δ·x` over the same patches: the output error that is left once its mean is in the bias.
+    pub fn variance(&self, group: usize, error: &[f64]) -> f64 {
+        let sums = &self.sums[group * self.len..][..self.len];
+        let mean = sums.iter().zip(error).map(|(s, e)| s * e).sum::<f64>() / self.patches.max(1) as f64;
+        (self.mean_square(group, error) - mean * mean).max(0.0)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::inputs::Inputs;
 use super::search::{self, Fit};
-use super::{ENTRY, First, Multipoint};
+use super::{ENTRY, First, Multipoint, OutputError};
 use crate::method::MethodError;
 use crate::plan::{Plan, Setting};
 use crate::recipe::Granularity;
@@ -15,8 +15,11 @@ use rayon::prelude::*;
 
 /// The smallest scale in use: below it, division would leave the normal numbers.
 const LEAST_SCALE: f64 = 1e-30;
-/// Scales of a tensor that are tried, from half of its largest magnitude to all of it.
-const TENSOR_SCALES: usize = 5;
+/// What the highest code of first points may reach, as shares of the largest magnitude: from, to, and how many are tried.
+/// Of a tensor as published. A channel is short, and its best spacing of levels may well reach beyond it; clipping it
+/// further costs more in the whole network than its own output shows. (Ranges chosen on held-out images.)
+const TENSOR_REACH: (f32, f32, usize) = (0.5, 1.0, 5);
+const CHANNEL_REACH: (f32, f32, usize) = (0.8, 1.2, 11);
 
 /// A layer with everything that is to be chosen from.
 pub(super) struct Layer<'a> {
@@ -25,7 +28,7 @@ pub(super) struct Layer<'a> {
     /// Elements of a channel.
     pub(super) len: usize,
     pub(super) channels: Vec<Channel>,
-    /// Mean square output of all channels together.
+    /// Output of all channels together, measured as errors are.
     pub(super) output: f64,
     shape: &'a [usize],
     axis: usize,
@@ -76,10 +79,25 @@ impl<'a> Layer<'a> {
         let values = setting.values.clone().unwrap_or_else(|| tensor.to_f32());
         let first = match options.first {
             First::Kept => Some(kept(&place.name, setting)?),
-            First::Fitted if bench.recipe.weights.per == Granularity::Tensor => {
-                Some(maker.tensor_code(&float, bits[0]))
+            First::Weights | First::Outputs if bench.recipe.weights.per == Granularity::Tensor => {
+                let channels: Vec<(usize, &[f32])> = float.iter().map(Vec::as_slice).enumerate().collect();
+                let scale = maker.first_scale(&channels, bits[0], evenly(TENSOR_REACH));
+                Some(Uniform::per_tensor(bits[0], true, scale, 0))
             }
-            First::Fitted => None,
+            First::Outputs => {
+                let channels = float.par_iter().zip(&bits).enumerate();
+                Some(Uniform {
+                    axis: Some(axis),
+                    bits: bits.clone(),
+                    signed: true,
+                    scale: channels
+                        .map(|(c, (w, &bits))| maker.first_scale(&[(c, w)], bits, evenly(CHANNEL_REACH)))
+                        .collect(),
+                    zero_point: vec![0; bits.len()],
+                    shift: None,
+                })
+            }
+            First::Weights => None,
         };
         let firsts: Vec<Option<Fit>> = match &first {
             None => vec![None; bits.len()],
@@ -108,7 +126,7 @@ impl<'a> Layer<'a> {
         })
     }
 
-    /// Mean square output of a channel.
+    /// Output of a channel, on average.
     pub(super) fn mean_output(&self) -> f64 {
         self.output / self.channels.len().max(1) as f64
     }
@@ -163,6 +181,11 @@ impl<'a> Layer<'a> {
     }
 }
 
+/// Evenly spaced numbers, both ends among them.
+fn evenly((from, to, n): (f32, f32, usize)) -> impl Iterator<Item = f32> {
+    (0..n).map(move |i| from + (to - from) * i as f32 / (n - 1) as f32)
+}
+
 fn scale(fit: &Fit) -> f32 {
     fit.step.max(LEAST_SCALE) as f32
 }
@@ -174,7 +197,7 @@ fn point(fit: &Fit) -> Point {
 /// The code of an earlier step, if more points can be added to it.
 fn kept(layer: &str, setting: &Setting) -> Result<Uniform, MethodError> {
     let refuse = |what: &str| {
-        let message = format!("the weight of `{layer}` {what}; first = \"fitted\" takes any");
+        let message = format!("the weight of `{layer}` {what}; first = \"outputs\" takes any");
         Err(MethodError::Needs { step: ENTRY.id, message })
     };
     match &setting.code {
@@ -197,8 +220,16 @@ struct Maker<'a> {
 }
 
 impl Maker<'_> {
-    fn channel(&self, c: usize, weights: &[f32], first: Option<Fit>, bits: u8) -> Channel {
+    /// Output error of channel `c` for errors of its weights.
+    fn error(&self, c: usize, weights: &[f64]) -> f64 {
         let group = c / self.per_group.max(1);
+        match self.options.error {
+            OutputError::Square => self.inputs.mean_square(group, weights),
+            OutputError::Variance => self.inputs.variance(group, weights),
+        }
+    }
+
+    fn channel(&self, c: usize, weights: &[f32], first: Option<Fit>, bits: u8) -> Channel {
         let w: Vec<f64> = weights.iter().map(|&x| f64::from(x)).collect();
         let fixed = usize::from(first.is_some());
         let mut points: Vec<Fit> = first.into_iter().collect();
@@ -215,13 +246,8 @@ impl Maker<'_> {
                 set
             })
             .collect();
-        let error = |set: &Vec<Fit>| self.inputs.mean_square(group, &self.lost(weights, set, bits));
-        Channel {
-            bits,
-            errors: sets.iter().map(error).collect(),
-            output: self.inputs.mean_square(group, &w),
-            sets,
-        }
+        let error = |set: &Vec<Fit>| self.error(c, &self.lost(weights, set, bits));
+        Channel { bits, errors: sets.iter().map(error).collect(), output: self.error(c, &w), sets }
     }
 
     /// What is lost of a channel's weights with some points, as deployed.
@@ -239,25 +265,28 @@ impl Maker<'_> {
         weights.iter().zip(&decoded).map(|(w, q)| f64::from(*w) - f64::from(*q)).collect()
     }
 
-    /// One scale for the tensor: of the scales tried, the one of least output error.
-    fn tensor_code(&self, channels: &[Vec<f32>], bits: u8) -> Uniform {
-        let largest = channels.iter().flatten().fold(0f32, |m, x| m.max(x.abs()));
-        let top = code_range(bits, true)[1] as f32;
-        let tried = (0..TENSOR_SCALES).map(|i| {
-            let reach = largest * (0.5 + 0.5 * i as f32 / (TENSOR_SCALES - 1) as f32);
-            Uniform::per_tensor(bits, true, (reach / top).max(LEAST_SCALE as f32), 0)
-        });
-        let error = |code: &Uniform| -> f64 {
-            let of = |(c, w): (usize, &Vec<f32>)| {
-                let mut decoded = w.clone();
+    /// The scale of first points of the channels given, which share it; of those tried, `shares` are what their highest code
+    /// reaches of the largest weight.
+    fn first_scale(&self, channels: &[(usize, &[f32])], bits: u8, shares: impl Iterator<Item = f32>) -> f32 {
+        let [lo, top] = code_range(bits.max(1), true);
+        if self.options.first == First::Weights {
+            let all: Vec<f64> = channels.iter().flat_map(|(_, w)| w.iter().map(|&x| f64::from(x))).collect();
+            return search::best_point(&all, [lo, top]).as_ref().map_or(LEAST_SCALE as f32, scale);
+        }
+        let largest = channels.iter().flat_map(|(_, w)| w.iter()).fold(0f32, |m, x| m.max(x.abs()));
+        let tried = shares.map(|share| (largest * share / top.max(1) as f32).max(LEAST_SCALE as f32));
+        let error = |scale: f32| -> f64 {
+            let code = Uniform::per_tensor(bits.max(1), true, scale, 0);
+            let of = |&(c, w): &(usize, &[f32])| {
+                let mut decoded = w.to_vec();
                 code.fake_quantize(&mut decoded, &[w.len()]);
                 let lost: Vec<f64> =
                     w.iter().zip(&decoded).map(|(w, q)| f64::from(*w) - f64::from(*q)).collect();
-                self.inputs.mean_square(c / self.per_group.max(1), &lost)
+                self.error(c, &lost)
             };
-            channels.par_iter().enumerate().map(of).collect::<Vec<_>>().iter().sum()
+            channels.par_iter().map(of).collect::<Vec<_>>().iter().sum()
         };
-        let scored = tried.map(|code| (error(&code), code));
-        scored.min_by(|a, b| a.0.total_cmp(&b.0)).expect("five scales").1
+        let scored = tried.map(|scale| (error(scale), scale));
+        scored.min_by(|a, b| a.0.total_cmp(&b.0)).map_or(LEAST_SCALE as f32, |(_, scale)| scale)
     }
 }
