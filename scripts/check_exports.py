@@ -110,7 +110,7 @@ def embedded(run):
     """The network inside the program: all flavours, and the demo."""
     train, test = ASSETS / "digits-train.npz", ASSETS / "digits-test.npz"
     model = ASSETS / "digits.onnx"
-    for recipe in ("w8a8", "w4a8", "w4a4", "w4a4-aciq"):
+    for recipe in ("w8a8", "w4a8", "w4a4", "w4a4-aciq", "w3-multipoint"):
         for flavour in ("packed", "container", "textbook", "qonnx"):
             name = f"digits-{recipe}-{flavour}.onnx"
             run.call(
@@ -135,7 +135,7 @@ def shared(run, folder):
     train, test = (folder / f"data/cifar10-jpeg-{split}.tar.gz" for split in ("train", "test"))
     for network in ("resnet20", "mobilenetv2"):
         model = folder / f"models/{network}-cifar10.onnx"
-        for recipe in ("w8a8", "w4a4-aciq"):
+        for recipe in ("w8a8", "w4a4-aciq", "w3-multipoint"):
             name = f"{network}-{recipe}.onnx"
             run.call(
                 "quantize", model, "--data", train, "--preprocess", "imagenet-no-resize", "--limit", 256,

@@ -28,6 +28,14 @@ impl Code {
         }
     }
 
+    /// Average bits of one code of an element: what kernels are chosen by. Of points, those of each one.
+    pub fn code_bits(&self) -> f64 {
+        match self {
+            Code::Uniform(code) => code.mean_bits(),
+            Code::Points(code) => code.first.mean_bits(),
+        }
+    }
+
     /// Bits of an element of each channel, in all points together; one entry where channels share a code.
     pub fn channel_bits(&self) -> Vec<usize> {
         match self {
