@@ -1,13 +1,16 @@
 //! The codes: how a block of reals is written in few bits, and exactly what reading it back gives.
 //!
 //! A code knows its bits, its exact decode and the bytes it takes; which one serves a tensor is a method's choice.
-//! Table and window codes join [`Uniform`] and [`Points`] here, one file each.
+//! Table codes join [`Uniform`] and [`Points`] here, one file each. A [`Window`] is not a code of its own: it lowers
+//! codes of 8 bits.
 
 pub mod points;
 mod uniform;
+pub mod window;
 
 pub use points::Points;
 pub use uniform::Uniform;
+pub use window::Window;
 
 /// The code of one site of a plan.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]
