@@ -1,5 +1,7 @@
 //! Why a shape is refused.
 
+use std::fmt;
+
 /// A shape that no kernel can compute. Callers add which node it came from.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ShapeError {
@@ -39,12 +41,67 @@ pub enum ShapeError {
         /// Input size with padding.
         input: usize,
     },
+    /// A plane of codes that does not fit the layer.
+    #[error("{plane} plane: {size} is {found}, expected {expected}")]
+    Plane {
+        /// Which plane: `input`, `output` or `residual`.
+        plane: &'static str,
+        /// Which size of it.
+        size: &'static str,
+        /// The size found.
+        found: usize,
+        /// The size expected.
+        expected: Expected,
+    },
+    /// A weight outside of what its storage holds.
+    #[error("a weight is {found}, expected {lo} to {hi} at {bits} bits")]
+    Weight {
+        /// The weight found.
+        found: i8,
+        /// The smallest that can be stored.
+        lo: i8,
+        /// The largest that can be stored.
+        hi: i8,
+        /// Bits of storage per weight.
+        bits: usize,
+    },
     /// Sizes whose product does not fit the address space.
     #[error("{what} has more values than memory can hold")]
     TooLarge {
         /// Which tensor.
         what: &'static str,
     },
+}
+
+/// What a size has to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expected {
+    /// Just this.
+    Exactly(usize),
+    /// This or more.
+    AtLeast(usize),
+    /// A multiple of this.
+    MultipleOf(usize),
+}
+
+impl Expected {
+    pub(crate) fn accepts(self, found: usize) -> bool {
+        match self {
+            Expected::Exactly(size) => found == size,
+            Expected::AtLeast(size) => found >= size,
+            Expected::MultipleOf(size) => found.is_multiple_of(size),
+        }
+    }
+}
+
+impl fmt::Display for Expected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Expected::Exactly(size) => write!(f, "{size}"),
+            Expected::AtLeast(size) => write!(f, "at least {size}"),
+            Expected::MultipleOf(size) => write!(f, "a multiple of {size}"),
+        }
+    }
 }
 
 /// The product of `sizes`, refused when it overflows as a byte count.

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use crate::integer::simd::{GenericInt, IntKernel, IntSimd};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Generic, Kernel, Simd};
@@ -16,7 +17,11 @@ pub const ISA_VARIABLE: &str = "LOWBIT_ISA";
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     #[cfg(target_arch = "x86_64")]
+    Avx512Vnni,
+    #[cfg(target_arch = "x86_64")]
     Avx512,
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
     #[cfg(target_arch = "x86_64")]
     Avx2,
     Generic,
@@ -25,7 +30,11 @@ enum Kind {
 /// Every instruction set this build knows, fastest first; the last is always supported.
 const ALL: &[Kind] = &[
     #[cfg(target_arch = "x86_64")]
+    Kind::Avx512Vnni,
+    #[cfg(target_arch = "x86_64")]
     Kind::Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Kind::AvxVnni,
     #[cfg(target_arch = "x86_64")]
     Kind::Avx2,
     Kind::Generic,
@@ -35,7 +44,11 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
+            Kind::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Kind::AvxVnni => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
             Kind::Generic => "generic",
@@ -45,7 +58,16 @@ impl Kind {
     fn supported(self) -> bool {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Kind::Avx512 => is_x86_feature_detected!("avx512f"),
+            Kind::Avx512Vnni => {
+                Kind::Avx512.supported()
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512vnni")
+            }
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => Kind::Avx2.supported() && is_x86_feature_detected!("avx512f"),
+            #[cfg(target_arch = "x86_64")]
+            Kind::AvxVnni => Kind::Avx2.supported() && is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             Kind::Generic => true,
@@ -78,7 +100,7 @@ impl Isa {
         Isa::supported().next().unwrap_or(Isa(Kind::Generic))
     }
 
-    /// The instruction set called `name` (`avx512`, `avx2`, `generic`).
+    /// The instruction set called `name`: `avx512-vnni`, `avx512`, `avx-vnni`, `avx2`, `generic`.
     ///
     /// # Errors
     /// The name is unknown, or this CPU lacks it.
@@ -108,17 +130,24 @@ impl Isa {
         self.0.name()
     }
 
-    /// Runs `kernel` compiled for this instruction set.
+    /// Runs `kernel` compiled for this instruction set; where it names integer instructions, for the float ones that
+    /// it implies.
     pub(crate) fn run<K: Kernel>(self, kernel: K) -> K::Output {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found avx512f on this CPU.
-            Kind::Avx512 => unsafe { Avx512::new() }.call(kernel),
+            Kind::Avx512Vnni | Kind::Avx512 => unsafe { Avx512::new() }.call(kernel),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found avx2 and fma on this CPU.
-            Kind::Avx2 => unsafe { Avx2::new() }.call(kernel),
+            Kind::AvxVnni | Kind::Avx2 => unsafe { Avx2::new() }.call(kernel),
             Kind::Generic => Generic.call(kernel),
         }
+    }
+
+    /// Runs the integer `kernel` compiled for this instruction set.
+    #[allow(dead_code, reason = "until the first bodies")]
+    pub(crate) fn run_int<K: IntKernel>(self, kernel: K) -> K::Output {
+        GenericInt.call(kernel)
     }
 }
 

@@ -1,0 +1,21 @@
+//! Layers of a quantized network on codes: u8 activations, weights of 8, 4 or 2 bits, sums of 32 bits.
+//!
+//! Activations are NHWC [`Plane`]s of codes with a border, so that a convolution reads its padding where any pixel
+//! lies and never copies its input. Codes are unsigned; an edge of signed codes is the same codes plus 128. A layer
+//! sums in i32, exactly (the caller has checked that no sum leaves it, see [`Weights::sum_range`]), and a
+//! [`Requantize`] turns sums into the codes of the next edge, with the additions and activations fused there. All of
+//! this arithmetic is the same bit for bit on every instruction set: the [`mod@reference`] twin defines it.
+
+mod conv2d;
+mod linear;
+mod plane;
+pub mod reference;
+mod requantize;
+pub(crate) mod simd;
+mod weights;
+
+pub use conv2d::IntConv2d;
+pub use linear::IntLinear;
+pub use plane::Plane;
+pub use requantize::{Code, Inner, Requantize, Residual, Steps};
+pub use weights::{WeightBits, Weights};
