@@ -8,6 +8,7 @@ mod average_pool;
 mod batch_normalization;
 mod bipolar_quant;
 mod bit_shift;
+mod bit_window;
 mod bitwise_and;
 mod bitwise_or;
 mod cast;
@@ -77,6 +78,7 @@ pub fn evaluate(op: &Op, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, Eval
         Op::BatchNormalization(op) => batch_normalization::reference(op, inputs),
         Op::BipolarQuant(op) => bipolar_quant::reference(op, inputs),
         Op::BitShift(op) => bit_shift::reference(op, inputs),
+        Op::BitWindow(op) => bit_window::reference(op, inputs),
         Op::BitwiseAnd(op) => bitwise_and::reference(op, inputs),
         Op::BitwiseOr(op) => bitwise_or::reference(op, inputs),
         Op::Cast(op) => cast::reference(op, inputs),
@@ -133,7 +135,8 @@ pub fn evaluate(op: &Op, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, Eval
 ///
 /// Row-major, in f64 and rounded once to the type of the input. `None` where an input takes no gradient: integers,
 /// shapes, limits, and everything if all of `grads` are `None`. At kinks as PyTorch: ReLU has none at 0 nor clips at
-/// their limits, pools pass it to the first of equals. [`FakeQuantize`] passes it straight through; see [`step_gradient`].
+/// their limits, pools pass it to the first of equals. [`FakeQuantize`] and windows pass it straight through; see
+/// [`step_gradient`].
 ///
 /// # Errors
 /// When inputs or gradients do not fit the operator, or the result is rounded or of integers
@@ -151,6 +154,7 @@ pub fn gradient(
         Op::Add(op) => add::gradient(op, inputs, dy)?,
         Op::AveragePool(op) => average_pool::gradient(op, inputs, dy)?,
         Op::BatchNormalization(op) => batch_normalization::gradient(op, inputs, dy)?,
+        Op::BitWindow(op) => bit_window::gradient(op, inputs, dy)?,
         Op::Cast(op) => cast::gradient(op, inputs, dy)?,
         Op::Clip(op) => clip::gradient(op, inputs, dy)?,
         Op::Concat(op) => concat::gradient(op, inputs, dy)?,
@@ -234,6 +238,7 @@ pub(crate) fn forward(op: &Op, site: &Site<'_>) -> Option<Form> {
         Op::Add(op) => add::forward(op, site),
         Op::AveragePool(op) => average_pool::forward(op, site),
         Op::BatchNormalization(op) => batch_normalization::forward(op, site),
+        Op::BitWindow(op) => bit_window::forward(op, site),
         Op::Clip(op) => clip::forward(op, site),
         Op::Concat(op) => concat::forward(op, site),
         Op::Conv(op) => return conv::forward(op, site),
@@ -297,6 +302,7 @@ fn backward(op: &Op, site: &Site<'_>) -> Option<Reverse> {
     match op {
         Op::Add(op) => add::backward(op, site),
         Op::AveragePool(op) => average_pool::backward(op, site),
+        Op::BitWindow(op) => bit_window::backward(op, site),
         Op::Clip(op) => clip::backward(op, site),
         Op::Dropout(op) => dropout::backward(op, site),
         Op::Erf(op) => erf::backward(op, site),

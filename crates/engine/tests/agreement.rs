@@ -6,7 +6,8 @@ use common::{compare, noise, plain, plain_values, tensor, threads};
 use lowbit_engine::{EngineError, Layout, Network};
 use lowbit_graph::ops::*;
 use lowbit_graph::{Attribute, Attributes, Dim, Graph, Op, ValueId};
-use lowbit_tensor::{DType, Data, Tensor, Uniform};
+use lowbit_tensor::code::window::Rounding;
+use lowbit_tensor::{DType, Data, Tensor, Uniform, Window as Bits, Windowed};
 
 /// Adds nodes that read a value, and returns their result.
 type Build<'a> = &'a dyn Fn(&mut Graph, ValueId) -> ValueId;
@@ -466,6 +467,28 @@ fn every_fast_form_agrees_in_either_layout() {
             assert_agrees(&g, &[4, 5, 6]);
             assert!(slow(&g, &[4, 5, 6]).is_empty(), "{name}: {:?}", slow(&g, &[4, 5, 6]));
         }
+    }
+}
+
+/// Of one window after an edge of 8 bits, which another layer reads whole.
+#[test]
+fn windows_are_fast_in_every_layout_and_leave_the_edge_alone() {
+    for (channels, pairs) in [(4, true), (5, true), (4, false), (5, false)] {
+        let window = Bits::named("5opt", Rounding::Round).unwrap();
+        let read = |axis| BitWindow { read: Windowed { window, pairs }, axis, scale: 0.01 };
+        let (mut g, x) = graph(&[3, 6, 5]);
+        let a = conv(&mut g, "a", x, [3, channels]);
+        let a = g.add_node("a.relu", Relu, &[a]);
+        let q = g.add_node("q", FakeQuantize { code: Uniform::per_tensor(8, false, 0.01, 0) }, &[a]);
+        let narrow = g.add_node("narrow", read(1), &[q]);
+        let b = conv(&mut g, "b", narrow, [channels, channels]);
+        let sum = g.add_node("sum", Add, &[b, q]);
+        let flat = g.add_node("flat", Flatten { axis: 1 }, &[q]);
+        let rows = g.add_node("rows", read(-1), &[flat]);
+        let last = g.add_node("last", read(-1), &[q]);
+        g.outputs = vec![sum, rows, last];
+        assert_agrees(&g, &[3, 6, 5]);
+        assert!(slow(&g, &[3, 6, 5]).is_empty());
     }
 }
 

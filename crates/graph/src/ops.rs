@@ -143,12 +143,20 @@ macro_rules! ops {
     };
 }
 
+impl Op {
+    /// Whether it stands for what a value is rounded to: inserted by simulation, with an output of the type of input 0.
+    pub fn is_rounding(&self) -> bool {
+        matches!(self, Op::FakeQuantize(_) | Op::BitWindow(_))
+    }
+}
+
 ops! {
     add Add,
     average_pool AveragePool,
     batch_normalization BatchNormalization,
     bipolar_quant BipolarQuant,
     bit_shift BitShift,
+    bit_window BitWindow,
     bitwise_and BitwiseAnd,
     bitwise_or BitwiseOr,
     cast Cast,

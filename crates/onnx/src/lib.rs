@@ -17,6 +17,7 @@ mod tensor;
 #[cfg(test)]
 mod testing;
 mod upgrade;
+mod windows;
 mod write;
 
 pub use error::{ReadError, ReadProblem, UnsupportedNode};

@@ -6,6 +6,7 @@
 mod versions;
 
 use crate::proto::{GraphProto, ModelProto, NodeProto, OperatorSetIdProto, StringStringEntryProto};
+use crate::windows::{self, Windows};
 use crate::{attributes, interface, opset, tensor};
 use lowbit_graph::{Graph, Node, Op, ValueId};
 use prost::Message;
@@ -35,6 +36,11 @@ pub enum WriteError {
         /// Its operator.
         op: &'static str,
     },
+    /// A window on what is no operand of unsigned 8-bit codes, or that not only layers read.
+    #[error(
+        "window `{0}` cannot be written: files have it on the convolution or matrix product that reads an 8-bit edge"
+    )]
+    Window(String),
     /// A graph input or output without an element type, which the format requires.
     #[error("the element type of graph input or output `{0}` is not known")]
     Untyped(String),
@@ -64,20 +70,23 @@ const MAX_BYTES: usize = i32::MAX as usize;
 /// # Errors
 /// When the graph holds internal operators, an interface without element types, or more than 2 GiB.
 pub fn write_bytes(graph: &Graph, options: &WriteOptions) -> Result<Vec<u8>, WriteError> {
-    let nodes: Vec<&Node> = graph.nodes.iter().filter(|n| !is_dead(graph, n)).collect();
+    let windows = Windows::of(graph)?;
+    let in_file = |n: &&Node| !is_dead(graph, n) && !matches!(n.op, Op::BitWindow(_));
+    let nodes: Vec<&Node> = graph.nodes.iter().filter(in_file).collect();
     if let Some(node) = nodes.iter().find(|n| matches!(n.op, Op::FakeQuantize(_))) {
         return Err(WriteError::Internal { node: node.name.clone(), op: node.op.name() });
     }
     let constants = read_constants(graph, &nodes);
     let imports = versions::imports(graph, &nodes, &constants, options.least_opset)?;
+    let least_ir = if windows.is_empty() { 0 } else { windows::IR_VERSION };
     let model = ModelProto {
-        ir_version: Some(opset::ir_version(imports.default)),
+        ir_version: Some(opset::ir_version(imports.default).max(least_ir)),
         opset_import: imports.all().map(|(domain, version)| import(domain, version)).collect(),
         producer_name: Some("lowbit".into()),
         producer_version: Some(env!("CARGO_PKG_VERSION").into()),
         graph: Some(GraphProto {
             name: Some(if graph.name.is_empty() { "graph".into() } else { graph.name.clone() }),
-            node: nodes.iter().map(|n| node(graph, n)).collect(),
+            node: nodes.iter().map(|n| node(graph, n, &windows)).collect(),
             initializer: constants
                 .iter()
                 .filter_map(|&id| Some(tensor::write(&graph.value(id).name, graph.constant(id)?)))
@@ -124,19 +133,23 @@ fn declaration(graph: &Graph, id: ValueId) -> Result<crate::proto::ValueInfoProt
     Ok(interface::write(value, dtype))
 }
 
-fn node(graph: &Graph, node: &Node) -> NodeProto {
+fn node(graph: &Graph, node: &Node, windows: &Windows) -> NodeProto {
     let name = |id: ValueId| graph.value(id).name.clone();
     // Of several outputs one may have become a constant: the node's own copy of it is left out.
     let output = |&id: &ValueId| if graph.constant(id).is_some() { String::new() } else { name(id) };
     let domain = node.op.domain();
     let last = node.inputs.iter().rposition(Option::is_some).map_or(0, |last| last + 1);
     NodeProto {
-        input: node.inputs[..last].iter().map(|i| i.map_or_else(String::new, name)).collect(),
+        input: node.inputs[..last]
+            .iter()
+            .map(|i| i.map_or_else(String::new, |i| name(windows.edge(i))))
+            .collect(),
         output: node.outputs.iter().map(output).collect(),
         name: Some(node.name.clone()),
         op_type: Some(node.op.name().to_owned()),
         domain: (!domain.is_empty()).then(|| domain.to_owned()),
         attribute: attributes::write(&node.op.write()),
+        metadata_props: windows.note(node),
         ..NodeProto::default()
     }
 }

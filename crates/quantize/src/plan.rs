@@ -1,6 +1,7 @@
 //! The plan: which code serves each site, and which recipe steps said so. The float graph is never edited.
 
-use lowbit_tensor::Code;
+use crate::site::Sites;
+use lowbit_tensor::{Code, Windowed};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -47,4 +48,16 @@ pub struct Plan {
     pub activations: Vec<Setting>,
     /// Added to the bias of a weight site's node, per output channel, in real units.
     pub bias_shift: BTreeMap<usize, Vec<f32>>,
+    /// How the layer of a weight site reads its operand, where that is not all 8 bits of the edge.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub windows: BTreeMap<usize, Windowed>,
+}
+
+impl Plan {
+    /// Edges that only rearrange another take its setting.
+    pub fn follow(&mut self, sites: &Sites) {
+        for i in (0..self.activations.len()).filter(|&i| sites.activations[i].follows.is_some()) {
+            self.activations[i] = self.activations[sites.root(i)].clone();
+        }
+    }
 }

@@ -279,12 +279,10 @@ impl Recipe {
         if let Some(i) = lacking(&plan.weights) {
             return Err(MethodError::NoCode(format!("weight of `{}`", bench.sites.weights[i].name)));
         }
-        let roots: Vec<Setting> =
-            (0..plan.activations.len()).map(|i| plan.activations[bench.sites.root(i)].clone()).collect();
-        if let Some(i) = lacking(&roots) {
+        plan.follow(bench.sites);
+        if let Some(i) = lacking(&plan.activations) {
             return Err(MethodError::NoCode(format!("edge `{}`", bench.sites.activations[i].name)));
         }
-        plan.activations = roots;
         bias::make_room(bench.graph, bench.sites, &mut plan);
         Ok(plan)
     }

@@ -1,12 +1,12 @@
 //! Graph + Plan → a float network with rounding: what methods score, and what deployment computes.
 //!
 //! Weights become their decoded values, edges get a `FakeQuantize`, and a bias is rounded to the accumulator's grid
-//! ([`crate::bias`]), as an integer runtime holds it.
+//! ([`crate::bias`]), as an integer runtime holds it. A layer that reads an edge through a window gets a `BitWindow` of its own.
 
 use crate::bias;
 use crate::plan::Plan;
 use crate::site::Sites;
-use lowbit_graph::ops::FakeQuantize;
+use lowbit_graph::ops::{BitWindow, FakeQuantize};
 use lowbit_graph::{Graph, Node, NodeId, Op, ValueId};
 use lowbit_tensor::{Code, Tensor, Uniform};
 use std::collections::HashMap;
@@ -40,9 +40,18 @@ pub fn simulate(graph: &Graph, sites: &Sites, plan: &Plan) -> Graph {
         let node = Node { name, op, inputs: vec![Some(site.value)], outputs: vec![id] };
         after.entry(site.value).or_default().push(node);
     }
-    // Each new node goes right behind the producer of what it rounds (graph inputs first of all).
+    let mut before: HashMap<usize, Node> = HashMap::new();
+    for (i, site) in sites.weights.iter().enumerate() {
+        let Some(op) = window(graph, sites, plan, i) else { continue };
+        let name = out.fresh_name(&format!("{}.window", site.name));
+        let id = out.add_edge(name.clone());
+        let x = out.nodes[site.node.0].inputs[0].replace(id);
+        before.insert(site.node.0, Node { name, op: op.into(), inputs: vec![x], outputs: vec![id] });
+    }
+    // Each new node goes right behind the producer of what it rounds (graph inputs first of all), or before its one reader.
     let mut nodes: Vec<Node> = graph.inputs.iter().filter_map(|v| after.remove(v)).flatten().collect();
-    for node in std::mem::take(&mut out.nodes) {
+    for (n, node) in std::mem::take(&mut out.nodes).into_iter().enumerate() {
+        nodes.extend(before.remove(&n));
         let behind: Vec<Node> = node.outputs.iter().filter_map(|v| after.remove(v)).flatten().collect();
         nodes.push(node);
         nodes.extend(behind);
@@ -58,6 +67,29 @@ pub fn simulate(graph: &Graph, sites: &Sites, plan: &Plan) -> Graph {
 pub fn edge_code<'a>(sites: &Sites, plan: &'a Plan, i: usize) -> Option<&'a Uniform> {
     let Some(Code::Uniform(code)) = &plan.activations[i].code else { return None };
     (code.axis.is_none() || sites.activations[i].follows.is_none()).then_some(code)
+}
+
+/// How the layer of weight `i` reads its operand, where the plan has a window for it and the edge has the codes that a
+/// window takes: unsigned, of 8 bits, with one scale and zero point 0.
+pub fn window(graph: &Graph, sites: &Sites, plan: &Plan, i: usize) -> Option<BitWindow> {
+    let (site, read) = (&sites.weights[i], *plan.windows.get(&i)?);
+    let code = edge_code(sites, plan, site.reads?)?;
+    let axis = summed_axis(&graph.nodes[site.node.0].op)?;
+    (site.input == 1 && takes_windows(code)).then(|| BitWindow { read, axis, scale: code.scale[0] })
+}
+
+/// Whether an edge has the codes that a window is defined for.
+pub fn takes_windows(code: &Uniform) -> bool {
+    code.axis.is_none() && !code.signed && code.bits == [8] && code.zero_point == [0] && code.shift.is_none()
+}
+
+/// The axis of input 0 that a layer sums over within one element of its output, from the end if negative.
+fn summed_axis(op: &Op) -> Option<i64> {
+    match op {
+        Op::Conv(_) => Some(1),
+        Op::Gemm(_) | Op::MatMul(_) => Some(-1),
+        _ => None,
+    }
 }
 
 /// The values that weight `i` decodes to, if it is quantized.

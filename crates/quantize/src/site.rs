@@ -262,9 +262,9 @@ impl<'a> Finder<'a> {
 
     /// Data inputs of a node that can run on integers; otherwise why not (`None`: nothing worth saying).
     fn integer(&self, node: &Node) -> Result<Vec<ValueId>, Option<String>> {
-        let arithmetic =
-            !matches!(node.op, Op::FakeQuantize(_) | Op::Relu(_) | Op::Clip(_) | Op::Shape(_) | Op::Cast(_))
-                && !self.rearranges(node);
+        let arithmetic = !matches!(node.op, Op::Relu(_) | Op::Clip(_) | Op::Shape(_) | Op::Cast(_))
+            && !node.op.is_rounding()
+            && !self.rearranges(node);
         let no = |reason: String| Err(arithmetic.then_some(reason));
         if !self.target.integer_ops.contains(node.op.name()) {
             return no(format!("target `{}` has no integer form of {}", self.target.name, node.op.name()));

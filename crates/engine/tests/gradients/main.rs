@@ -28,6 +28,7 @@ const NOT_DIFFERENTIABLE: &[&str] = &[
 
 /// Operators whose gradient is not the slope of their result.
 const BY_AGREEMENT: &[&str] = &[
+    "BitWindow",       // straight through: `steps.rs`
     "ConstantOfShape", // takes extents only
     "FakeQuantize",    // straight through: `steps.rs`
 ];

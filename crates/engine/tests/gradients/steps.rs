@@ -2,8 +2,9 @@
 
 use crate::common::noise;
 use lowbit_engine::{gradient, step_gradient};
-use lowbit_graph::ops::FakeQuantize;
-use lowbit_tensor::{DType, Tensor, Uniform};
+use lowbit_graph::ops::{BitWindow, FakeQuantize};
+use lowbit_tensor::code::window::Rounding;
+use lowbit_tensor::{DType, Tensor, Uniform, Window, Windowed};
 
 fn ones(x: &Tensor) -> Tensor {
     Tensor::from_f32(x.shape(), vec![1.0; x.len()])
@@ -45,6 +46,16 @@ fn both_ends_of_the_range_pass_and_what_is_beyond_does_not() {
     let infinite = Tensor::from_f32([2], vec![f32::INFINITY, f32::NEG_INFINITY]);
     assert_eq!(straight_through(&op, &infinite, &ones(&infinite)), [0., 0.]);
     assert_eq!(step_gradient(&op, &infinite, &ones(&infinite)).unwrap().to_f32(), [-1.0]);
+}
+
+#[test]
+fn a_window_passes_everything() {
+    let window = Window::named("2opt", Rounding::Trim).unwrap();
+    let op = BitWindow { read: Windowed { window, pairs: true }, axis: 1, scale: 0.5 };
+    let (x, dy) =
+        (Tensor::from_f32([2, 3], vec![0., 13.5, 0., 127.5, 8., 0.5]), Tensor::from_f32([2, 3], noise(6, 1)));
+    let found = gradient(&op.into(), &[Some(&x)], &[Some(&dy)]).unwrap();
+    assert_eq!(found, [Some(dy)]);
 }
 
 #[test]

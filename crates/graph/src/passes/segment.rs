@@ -2,7 +2,7 @@
 //!
 //! Values keep their ids and names, so that a plan, a site or a step size means the same edge in both.
 
-use crate::{Dim, Graph, NodeId, Op, TensorType, ValueId};
+use crate::{Dim, Graph, NodeId, TensorType, ValueId};
 use std::collections::HashSet;
 
 /// The nodes of `graph` given, in network order, fed through `inputs` and giving `outputs`.
@@ -61,7 +61,7 @@ fn type_of<'a>(graph: &Graph, types: &'a [Option<TensorType>], mut id: ValueId) 
         }
         // Searched each time: two values at most are rounded in a row, and the graph is no larger for it.
         let node = graph.nodes.iter().find(|node| node.outputs.contains(&id))?;
-        id = node.input(0).filter(|_| matches!(node.op, Op::FakeQuantize(_)))?;
+        id = node.input(0).filter(|_| node.op.is_rounding())?;
     }
 }
 

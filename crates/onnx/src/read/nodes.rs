@@ -4,7 +4,7 @@ use super::values::{Declared, Reader};
 use crate::error::{ReadProblem, UnsupportedNode};
 use crate::proto::ModelProto;
 use crate::upgrade::{self, Draft, Maker, Scope, UpgradeError};
-use crate::{attributes, opset};
+use crate::{attributes, opset, windows};
 use lowbit_graph::{Node, Op, ValueId};
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -57,8 +57,11 @@ impl Reader {
         Ok(others)
     }
 
-    /// Brings the nodes into canonical form and adds them.
+    /// Brings the nodes into canonical form and adds them, and the windows noted on them.
     pub(super) fn nodes(&mut self, nodes: Vec<Declared>) -> Result<(), ReadProblem> {
+        let notes =
+            nodes.iter().filter_map(|n| Some((n.outputs[0], windows::noted(&n.proto.metadata_props)?)));
+        let notes: Vec<_> = notes.collect();
         let mut drafts = Vec::with_capacity(nodes.len());
         for node in nodes {
             drafts.push(self.draft(node)?);
@@ -87,7 +90,7 @@ impl Reader {
                 self.graph.nodes.push(finish(draft).map_err(|e| e.at(name.clone(), &op))?);
             }
         }
-        Ok(())
+        windows::restore(&mut self.graph, &notes, [&mut self.value_names, &mut self.node_names])
     }
 
     fn draft(&self, node: Declared) -> Result<Draft, ReadProblem> {

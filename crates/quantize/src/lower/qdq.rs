@@ -5,12 +5,13 @@
 //! * An edge: `QuantizeLinear` (uint8) → `Clip` on the codes below 8 bits → `DequantizeLinear`.
 //! * A ReLU or clip that the codes already do (its ends are the end codes) is left out.
 //! * A weight: int8 (packed as the flavour says) → `DequantizeLinear` per channel.
+//! * An operand read through a window: a `BitWindow`, which the file has as a note on the layer.
 //! * A bias: int32 with scale exactly input scale × weight scale, else runtimes do not fuse the layer.
 
 use super::builder::Builder;
 use super::{Flavour, edges, weights};
 use crate::plan::Plan;
-use crate::simulate::edge_code;
+use crate::simulate::{edge_code, window};
 use crate::site::Sites;
 use lowbit_graph::{Graph, GraphError, ValueId};
 use lowbit_tensor::number::encode;
@@ -50,6 +51,12 @@ pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Resul
         let added = b.new.split_off(mark);
         b.graph.replace_uses(site.value, value);
         b.new.extend(added);
+    }
+    for (i, site) in sites.weights.iter().enumerate() {
+        let Some(op) = window(graph, sites, plan, i) else { continue };
+        let edge = b.graph.nodes[site.node.0].inputs[0].expect("the edge that the window is for");
+        let operand = b.node(format!("{}.window", site.name), op.into(), &[edge]);
+        b.graph.nodes[site.node.0].inputs[0] = Some(operand);
     }
     keep_output_names(&mut b.graph, &outputs);
     let mut lowered = b.into_graph();

@@ -7,10 +7,12 @@
 pub mod points;
 mod uniform;
 pub mod window;
+pub mod windowed;
 
 pub use points::Points;
 pub use uniform::Uniform;
 pub use window::Window;
+pub use windowed::Windowed;
 
 /// The code of one site of a plan.
 #[derive(Clone, Debug, PartialEq, serde::Serialize, serde::Deserialize)]

@@ -270,7 +270,7 @@ impl PerSample {
             // What was inserted has the type of what it rounds.
             let inserted = |id: ValueId| {
                 let node = simulated.nodes.iter().find(|node| node.outputs.contains(&id))?;
-                node.input(0).filter(|_| matches!(node.op, Op::FakeQuantize(_)))
+                node.input(0).filter(|_| node.op.is_rounding())
             };
             let mut known = id;
             while self.0[0].len() <= known.0 {

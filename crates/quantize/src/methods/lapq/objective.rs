@@ -31,9 +31,7 @@ pub struct Measure<'a> {
 pub fn simulated(bench: &Workbench<'_>, plan: Plan, correct_bias: bool) -> Result<Graph, MethodError> {
     let sites = bench.sites;
     let mut plan = corrected(bench, plan, correct_bias)?;
-    for i in (0..plan.activations.len()).filter(|&i| sites.activations[i].follows.is_some()) {
-        plan.activations[i] = plan.activations[sites.root(i)].clone();
-    }
+    plan.follow(sites);
     bias::make_room(bench.graph, sites, &mut plan);
     Ok(simulate(bench.graph, sites, &plan))
 }
