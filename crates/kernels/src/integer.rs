@@ -6,6 +6,7 @@
 //! [`Requantize`] turns sums into the codes of the next edge, with the additions and activations fused there. All of
 //! this arithmetic is the same bit for bit on every instruction set: the [`mod@reference`] twin defines it.
 
+pub(crate) mod bytes;
 mod conv2d;
 mod linear;
 mod plane;

@@ -6,6 +6,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use crate::integer::bytes::{self, ByteKernel, ByteSimd};
 use crate::integer::simd::{GenericInt, IntKernel, IntSimd};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
@@ -148,6 +149,22 @@ impl Isa {
     #[allow(dead_code, reason = "until the first bodies")]
     pub(crate) fn run_int<K: IntKernel>(self, kernel: K) -> K::Output {
         GenericInt.call(kernel)
+    }
+
+    /// Runs `kernel`, which takes vectors of bytes, compiled for this instruction set.
+    pub(crate) fn run_bytes<K: ByteKernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found the four features of AVX-512 VNNI on this CPU.
+            Kind::Avx512Vnni => unsafe { bytes::Avx512Vnni::<64>::new() }.call(kernel),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found avx2 and avxvnni on this CPU.
+            Kind::AvxVnni => unsafe { bytes::AvxVnni::<32>::new() }.call(kernel),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found avx2 on this CPU.
+            Kind::Avx512 | Kind::Avx2 => unsafe { bytes::Avx2::<32>::new() }.call(kernel),
+            Kind::Generic => bytes::Generic::<4>.call(kernel),
+        }
     }
 }
 

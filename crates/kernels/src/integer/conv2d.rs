@@ -1,6 +1,7 @@
 //! Integer convolution: any kernel, stride, dilation and groups, padding read from the border of its input.
 
 mod dense;
+mod depthwise;
 #[cfg(test)]
 mod tests;
 
@@ -9,6 +10,7 @@ use std::ops::Range;
 use super::{Plane, Requantize, Weights};
 use crate::{Conv2d, Isa, ShapeError};
 use dense::Dense;
+use depthwise::Depthwise;
 
 /// A convolution of codes with its weights packed for one instruction set. Immutable; share it between threads.
 #[derive(Clone, Debug)]
@@ -22,6 +24,7 @@ pub struct IntConv2d {
 #[derive(Clone, Debug)]
 enum Body {
     Dense(Dense),
+    Depthwise(Depthwise),
 }
 
 impl IntConv2d {
@@ -43,7 +46,11 @@ impl IntConv2d {
         input.check("input", [shape.in_h, shape.in_w, shape.in_c], shape.pads)?;
         output.check("output", [shape.out_h(), shape.out_w(), shape.out_c], [0; 4])?;
         weights.check(shape.out_c, shape.weight_len())?;
-        let body = Body::Dense(Dense::new(isa, shape, input, output, weights));
+        let body = if shape.is_depthwise() {
+            Body::Depthwise(Depthwise::new(isa, shape, input, output, weights))
+        } else {
+            Body::Dense(Dense::new(isa, shape, input, output, weights))
+        };
         Ok(IntConv2d { shape: *shape, input, output, body })
     }
 
@@ -66,6 +73,7 @@ impl IntConv2d {
     pub fn weight_bytes(&self) -> usize {
         match &self.body {
             Body::Dense(dense) => dense.weight_bytes(),
+            Body::Depthwise(depthwise) => depthwise.weight_bytes(),
         }
     }
 
@@ -73,6 +81,7 @@ impl IntConv2d {
     pub fn scratch_len(&self) -> usize {
         match &self.body {
             Body::Dense(dense) => dense.scratch_len(),
+            Body::Depthwise(_) => 0,
         }
     }
 
@@ -95,6 +104,7 @@ impl IntConv2d {
         self.check(requantize, residual, images);
         match &self.body {
             Body::Dense(dense) => dense.run(input, requantize, residual, scratch, output),
+            Body::Depthwise(depthwise) => depthwise.run(input, requantize, residual, output),
         }
     }
 
@@ -118,6 +128,7 @@ impl IntConv2d {
         self.check(requantize, residual, 1);
         match &self.body {
             Body::Dense(dense) => dense.run_band(image, rows, requantize, residual, scratch, output),
+            Body::Depthwise(depthwise) => depthwise.run_band(image, rows, requantize, residual, output),
         }
     }
 
@@ -132,6 +143,7 @@ impl IntConv2d {
         assert_eq!(output.len(), images * self.shape.out_len(), "output of {:?}", self.shape);
         match &self.body {
             Body::Dense(dense) => dense.run_f32(input, scale, scratch, output),
+            Body::Depthwise(depthwise) => depthwise.run_f32(input, scale, output),
         }
     }
 

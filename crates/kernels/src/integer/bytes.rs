@@ -1,0 +1,158 @@
+//! The vector operations that the integer kernels beside the dense products are written in, once per instruction set.
+//!
+//! One vector of bytes is four vectors of 32-bit lanes. [`ByteSimd::widen`] deals the bytes out to them in whatever order
+//! the CPU finds easiest and [`ByteSimd::narrow`] undoes it, so kernels that treat all lanes alike never see the order;
+//! constants per channel are put into it once, when they are packed ([`order`]). A value of an implementing type is
+//! the proof that the CPU has its instructions, which is why arithmetic is safe.
+//!
+//! Floats are multiplied and added, never fused, and integers wrap: every instruction set gives the same bits.
+
+#![allow(dead_code, unused_imports, reason = "until the kernels that use the rest")]
+
+mod generic;
+#[cfg(target_arch = "x86_64")]
+mod x86;
+
+pub(crate) use generic::Generic;
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512Vnni, AvxVnni};
+
+/// A computation compiled once per instruction set. Implementations mark `run` `#[inline(always)]`.
+pub(crate) trait ByteKernel {
+    type Output;
+    fn run<S: ByteSimd>(self, s: S) -> Self::Output;
+}
+
+/// Bytes of the widest vector.
+pub(crate) const MAX_BYTES: usize = 64;
+
+/// Vectors of `BYTES` bytes, and of `BYTES / 4` 32-bit lanes.
+pub(crate) trait ByteSimd: Copy {
+    /// u8 lanes.
+    type B: Copy;
+    /// i32 lanes.
+    type I: Copy;
+    /// f32 lanes.
+    type F: Copy;
+    /// Four u8 factors per i32 lane.
+    type X: Copy;
+    /// Four s8 factors per i32 lane.
+    type W: Copy;
+    /// The next narrower vectors, for what is left at an end: 64, 32, 16, then 4 bytes, which are their own.
+    type Narrower: ByteSimd;
+    /// Bytes of a vector of bytes: 4, 16, 32 or 64.
+    const BYTES: usize;
+    /// ByteSimd registers: 16 or 32.
+    const REGISTERS: usize;
+    /// 32-bit lanes.
+    const LANES: usize = Self::BYTES / 4;
+
+    /// Runs `kernel` with this instruction set enabled.
+    fn call<K: ByteKernel>(self, kernel: K) -> K::Output;
+    fn narrower(self) -> Self::Narrower;
+
+    fn splat_b(self, x: u8) -> Self::B;
+    fn max_b(self, a: Self::B, b: Self::B) -> Self::B;
+    fn min_b(self, a: Self::B, b: Self::B) -> Self::B;
+    /// The low and high four bits of each byte.
+    fn nibbles(self, a: Self::B) -> [Self::B; 2];
+    /// Two bits of each byte at a time, the lowest first.
+    fn pairs(self, a: Self::B) -> [Self::B; 4];
+    /// Bytes to lanes, in the order of [`order`].
+    fn widen(self, a: Self::B) -> [Self::I; 4];
+    /// Lanes to bytes, undoing the order of [`ByteSimd::widen`]. Lanes hold 0..=255.
+    fn narrow(self, lanes: [Self::I; 4]) -> Self::B;
+
+    fn splat_i(self, x: i32) -> Self::I;
+    fn add_i(self, a: Self::I, b: Self::I) -> Self::I;
+    fn sub_i(self, a: Self::I, b: Self::I) -> Self::I;
+    /// To f32, to nearest even.
+    fn float(self, a: Self::I) -> Self::F;
+    /// To nearest even; values are in range.
+    fn round(self, a: Self::F) -> Self::I;
+
+    fn splat(self, x: f32) -> Self::F;
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The greater; `b` if either is NaN.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The smaller; `b` if either is NaN.
+    fn min(self, a: Self::F, b: Self::F) -> Self::F;
+    /// 0 where `a` is NaN.
+    fn zero_nan(self, a: Self::F) -> Self::F;
+
+    /// The bytes of four vectors side by side: factor `t` of each lane from `taps[t]`, lanes in the order of
+    /// [`ByteSimd::widen`].
+    fn interleave(self, taps: [Self::B; 4]) -> [Self::X; 4];
+    /// The same four bytes, in the order of memory, in each lane.
+    fn splat_four(self, bytes: [u8; 4]) -> Self::B;
+    /// The four bytes of each lane as u8 factors.
+    fn factors(self, x: Self::B) -> Self::X;
+    /// The four bytes of each lane as s8 factors.
+    fn weights(self, w: Self::B) -> Self::W;
+    /// `acc + Σ x·w` over the four factors of each lane.
+    fn dot(self, acc: Self::I, x: Self::X, w: Self::W) -> Self::I;
+    /// The same where the bytes of `w` are 0..=15.
+    fn dot_small(self, acc: Self::I, x: Self::B, w: Self::B) -> Self::I;
+
+    /// # Safety
+    /// `BYTES` bytes are readable at `at`.
+    unsafe fn load_b(self, at: *const u8) -> Self::B;
+    /// # Safety
+    /// `BYTES` bytes are writable at `at`.
+    unsafe fn store_b(self, at: *mut u8, v: Self::B);
+    /// # Safety
+    /// `LANES` values are readable at `at`.
+    unsafe fn load_i(self, at: *const i32) -> Self::I;
+    /// # Safety
+    /// `LANES` values are writable at `at`.
+    unsafe fn store_i(self, at: *mut i32, v: Self::I);
+    /// # Safety
+    /// `LANES` values are readable at `at`.
+    unsafe fn load_f(self, at: *const f32) -> Self::F;
+    /// # Safety
+    /// `LANES` values are writable at `at`.
+    unsafe fn store_f(self, at: *mut f32, v: Self::F);
+
+    /// The bytes at the start of `x`; where `x` is shorter than a vector, the others are 0.
+    #[inline(always)]
+    fn read(self, x: &[u8]) -> Self::B {
+        let mut whole = [0; MAX_BYTES];
+        let x = match x.len() {
+            n if n >= Self::BYTES => x,
+            n => {
+                whole[..n].copy_from_slice(x);
+                &whole
+            }
+        };
+        // SAFETY: either slice holds `BYTES` bytes.
+        unsafe { self.load_b(x.as_ptr()) }
+    }
+
+    /// Writes `v` to the start of `x`, as far as `x` goes.
+    #[inline(always)]
+    fn write(self, x: &mut [u8], v: Self::B) {
+        if x.len() >= Self::BYTES {
+            // SAFETY: the slice holds `BYTES` bytes.
+            unsafe { self.store_b(x.as_mut_ptr(), v) }
+        } else {
+            let mut whole = [0; MAX_BYTES];
+            // SAFETY: the array holds the widest vector.
+            unsafe { self.store_b(whole.as_mut_ptr(), v) }
+            x.copy_from_slice(&whole[..x.len()]);
+        }
+    }
+}
+
+/// The byte that [`ByteSimd::widen`] puts into each lane: entry `v · LANES + lane` for lane `lane` of vector `v`.
+#[inline(always)]
+pub(crate) fn order<S: ByteSimd>(s: S) -> [usize; MAX_BYTES] {
+    let bytes: [u8; MAX_BYTES] = std::array::from_fn(|i| i as u8);
+    let mut lanes = [0i32; MAX_BYTES];
+    for (v, lane) in s.widen(s.read(&bytes)).into_iter().enumerate() {
+        // SAFETY: four vectors of `LANES` lanes are at most `MAX_BYTES` lanes.
+        unsafe { s.store_i(lanes.as_mut_ptr().add(v * S::LANES), lane) }
+    }
+    lanes.map(|byte| byte as usize)
+}

@@ -1,0 +1,178 @@
+//! Plain arrays, for every CPU: what the others must equal. Compilers turn most of it into vectors of their own.
+
+use std::array;
+
+use super::{ByteKernel, ByteSimd};
+
+/// `N` lanes of 32 bits. Lane `l` of vector `v` is byte `v` of four bytes `l`.
+#[derive(Clone, Copy)]
+pub(crate) struct Generic<const N: usize>;
+
+#[inline(always)]
+fn zip<T: Copy, U: Copy, R, const N: usize>(a: [T; N], b: [U; N], f: impl Fn(T, U) -> R) -> [R; N] {
+    array::from_fn(|i| f(a[i], b[i]))
+}
+
+macro_rules! generic {
+    ($lanes:literal, $narrower:literal) => {
+        impl ByteSimd for Generic<$lanes> {
+            type B = [[u8; 4]; $lanes];
+            type I = [i32; $lanes];
+            type F = [f32; $lanes];
+            type X = [[u8; 4]; $lanes];
+            type W = [[i8; 4]; $lanes];
+            type Narrower = Generic<$narrower>;
+            const BYTES: usize = 4 * $lanes;
+            const REGISTERS: usize = 16;
+
+            fn call<K: ByteKernel>(self, kernel: K) -> K::Output {
+                kernel.run(self)
+            }
+            #[inline(always)]
+            fn narrower(self) -> Generic<$narrower> {
+                Generic
+            }
+
+            #[inline(always)]
+            fn splat_b(self, x: u8) -> Self::B {
+                [[x; 4]; $lanes]
+            }
+            #[inline(always)]
+            fn max_b(self, a: Self::B, b: Self::B) -> Self::B {
+                zip(a, b, |a, b| zip(a, b, u8::max))
+            }
+            #[inline(always)]
+            fn min_b(self, a: Self::B, b: Self::B) -> Self::B {
+                zip(a, b, |a, b| zip(a, b, u8::min))
+            }
+            #[inline(always)]
+            fn nibbles(self, a: Self::B) -> [Self::B; 2] {
+                [0, 4].map(|shift| a.map(|four| four.map(|byte| byte >> shift & 15)))
+            }
+            #[inline(always)]
+            fn pairs(self, a: Self::B) -> [Self::B; 4] {
+                [0, 2, 4, 6].map(|shift| a.map(|four| four.map(|byte| byte >> shift & 3)))
+            }
+            #[inline(always)]
+            fn widen(self, a: Self::B) -> [Self::I; 4] {
+                array::from_fn(|v| a.map(|four| i32::from(four[v])))
+            }
+            #[inline(always)]
+            fn narrow(self, lanes: [Self::I; 4]) -> Self::B {
+                array::from_fn(|l| lanes.map(|vector| vector[l] as u8))
+            }
+
+            #[inline(always)]
+            fn splat_i(self, x: i32) -> Self::I {
+                [x; $lanes]
+            }
+            #[inline(always)]
+            fn add_i(self, a: Self::I, b: Self::I) -> Self::I {
+                zip(a, b, i32::wrapping_add)
+            }
+            #[inline(always)]
+            fn sub_i(self, a: Self::I, b: Self::I) -> Self::I {
+                zip(a, b, i32::wrapping_sub)
+            }
+            #[inline(always)]
+            fn float(self, a: Self::I) -> Self::F {
+                a.map(|a| a as f32)
+            }
+            #[inline(always)]
+            fn round(self, a: Self::F) -> Self::I {
+                a.map(|a| a.round_ties_even() as i32)
+            }
+
+            #[inline(always)]
+            fn splat(self, x: f32) -> Self::F {
+                [x; $lanes]
+            }
+            #[inline(always)]
+            fn add(self, a: Self::F, b: Self::F) -> Self::F {
+                zip(a, b, |a, b| a + b)
+            }
+            #[inline(always)]
+            fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+                zip(a, b, |a, b| a * b)
+            }
+            #[inline(always)]
+            fn div(self, a: Self::F, b: Self::F) -> Self::F {
+                zip(a, b, |a, b| a / b)
+            }
+            #[inline(always)]
+            fn max(self, a: Self::F, b: Self::F) -> Self::F {
+                zip(a, b, |a, b| if a > b { a } else { b })
+            }
+            #[inline(always)]
+            fn min(self, a: Self::F, b: Self::F) -> Self::F {
+                zip(a, b, |a, b| if a < b { a } else { b })
+            }
+            #[inline(always)]
+            fn zero_nan(self, a: Self::F) -> Self::F {
+                a.map(|a| if a.is_nan() { 0.0 } else { a })
+            }
+
+            #[inline(always)]
+            fn interleave(self, taps: [Self::B; 4]) -> [Self::X; 4] {
+                array::from_fn(|v| array::from_fn(|l| taps.map(|tap| tap[l][v])))
+            }
+            #[inline(always)]
+            fn splat_four(self, bytes: [u8; 4]) -> Self::B {
+                [bytes; $lanes]
+            }
+            #[inline(always)]
+            fn factors(self, x: Self::B) -> Self::X {
+                x
+            }
+            #[inline(always)]
+            fn weights(self, w: Self::B) -> Self::W {
+                w.map(|four| four.map(|byte| byte as i8))
+            }
+            #[inline(always)]
+            fn dot(self, acc: Self::I, x: Self::X, w: Self::W) -> Self::I {
+                array::from_fn(|l| {
+                    let products = zip(x[l], w[l], |x, w| i32::from(x) * i32::from(w));
+                    products.into_iter().fold(acc[l], i32::wrapping_add)
+                })
+            }
+            #[inline(always)]
+            fn dot_small(self, acc: Self::I, x: Self::B, w: Self::B) -> Self::I {
+                self.dot(acc, x, self.weights(w))
+            }
+
+            #[inline(always)]
+            unsafe fn load_b(self, at: *const u8) -> Self::B {
+                // SAFETY: the caller gives `BYTES` readable bytes; arrays of bytes need no alignment.
+                unsafe { at.cast::<Self::B>().read() }
+            }
+            #[inline(always)]
+            unsafe fn store_b(self, at: *mut u8, v: Self::B) {
+                // SAFETY: the caller gives room for `BYTES` bytes; arrays of bytes need no alignment.
+                unsafe { at.cast::<Self::B>().write(v) }
+            }
+            #[inline(always)]
+            unsafe fn load_i(self, at: *const i32) -> Self::I {
+                // SAFETY: the caller gives `LANES` readable values; i32 pointers are aligned for an array of i32.
+                unsafe { at.cast::<Self::I>().read() }
+            }
+            #[inline(always)]
+            unsafe fn store_i(self, at: *mut i32, v: Self::I) {
+                // SAFETY: the caller gives room for `LANES` values; i32 pointers are aligned for an array of i32.
+                unsafe { at.cast::<Self::I>().write(v) }
+            }
+            #[inline(always)]
+            unsafe fn load_f(self, at: *const f32) -> Self::F {
+                // SAFETY: the caller gives `LANES` readable values; f32 pointers are aligned for an array of f32.
+                unsafe { at.cast::<Self::F>().read() }
+            }
+            #[inline(always)]
+            unsafe fn store_f(self, at: *mut f32, v: Self::F) {
+                // SAFETY: the caller gives room for `LANES` values; f32 pointers are aligned for an array of f32.
+                unsafe { at.cast::<Self::F>().write(v) }
+            }
+        }
+    };
+}
+
+generic!(4, 1);
+generic!(1, 1);

@@ -1,0 +1,402 @@
+//! x86: AVX2, and the dot products of AVX-VNNI and AVX-512 VNNI, in vectors of 64, 32 and 16 bytes.
+//!
+//! Intrinsics differ by width in nothing but their names, so a module per width renames them and the body is
+//! written once. Dot products differ by instruction set: AVX2 has none of whole bytes that cannot saturate, and widens.
+
+use super::{ByteKernel, ByteSimd, Generic};
+
+/// The intrinsics of one width under common names.
+macro_rules! width {
+    ($width:ident, $features:literal, $int:ident, $float:ident, {$($intrinsic:ident as $name:ident),* $(,)?}, |$a:ident| $ordered:expr) => {
+        mod $width {
+            use std::arch::x86_64::*;
+            pub(super) use std::arch::x86_64::{$float as Float, $int as Int, $($intrinsic as $name),*};
+
+            /// 0 where `a` is NaN.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) fn ordered($a: Float) -> Float {
+                $ordered
+            }
+        }
+    };
+}
+
+width!(w512, "avx512f", __m512i, __m512, {
+    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_and_si512 as and,
+    _mm512_set1_epi8 as set1_epi8, _mm512_set1_epi16 as set1_epi16, _mm512_set1_epi32 as set1_epi32,
+    _mm512_max_epu8 as max_epu8, _mm512_min_epu8 as min_epu8, _mm512_srli_epi16 as srli_epi16,
+    _mm512_unpacklo_epi8 as unpacklo_epi8, _mm512_unpackhi_epi8 as unpackhi_epi8,
+    _mm512_unpacklo_epi16 as unpacklo_epi16, _mm512_unpackhi_epi16 as unpackhi_epi16,
+    _mm512_packs_epi32 as packs_epi32, _mm512_packus_epi16 as packus_epi16,
+    _mm512_add_epi32 as add_epi32, _mm512_sub_epi32 as sub_epi32,
+    _mm512_cvtepi32_ps as to_float, _mm512_cvtps_epi32 as to_int,
+    _mm512_loadu_ps as load_ps, _mm512_storeu_ps as store_ps, _mm512_set1_ps as set1_ps,
+    _mm512_add_ps as add_ps, _mm512_mul_ps as mul_ps, _mm512_div_ps as div_ps,
+    _mm512_max_ps as max_ps, _mm512_min_ps as min_ps,
+}, |a| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(a, a), a));
+
+width!(w256, "avx2", __m256i, __m256, {
+    _mm256_loadu_si256 as load, _mm256_storeu_si256 as store, _mm256_and_si256 as and,
+    _mm256_set1_epi8 as set1_epi8, _mm256_set1_epi16 as set1_epi16, _mm256_set1_epi32 as set1_epi32,
+    _mm256_max_epu8 as max_epu8, _mm256_min_epu8 as min_epu8, _mm256_srli_epi16 as srli_epi16,
+    _mm256_unpacklo_epi8 as unpacklo_epi8, _mm256_unpackhi_epi8 as unpackhi_epi8,
+    _mm256_unpacklo_epi16 as unpacklo_epi16, _mm256_unpackhi_epi16 as unpackhi_epi16,
+    _mm256_packs_epi32 as packs_epi32, _mm256_packus_epi16 as packus_epi16,
+    _mm256_add_epi32 as add_epi32, _mm256_sub_epi32 as sub_epi32,
+    _mm256_cvtepi32_ps as to_float, _mm256_cvtps_epi32 as to_int,
+    _mm256_loadu_ps as load_ps, _mm256_storeu_ps as store_ps, _mm256_set1_ps as set1_ps,
+    _mm256_add_ps as add_ps, _mm256_mul_ps as mul_ps, _mm256_div_ps as div_ps,
+    _mm256_max_ps as max_ps, _mm256_min_ps as min_ps,
+    _mm256_slli_epi16 as slli_epi16, _mm256_srai_epi16 as srai_epi16,
+    _mm256_madd_epi16 as madd_epi16, _mm256_maddubs_epi16 as maddubs_epi16,
+}, |a| _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_ORD_Q>(a, a)));
+
+width!(w128, "avx2", __m128i, __m128, {
+    _mm_loadu_si128 as load, _mm_storeu_si128 as store, _mm_and_si128 as and,
+    _mm_set1_epi8 as set1_epi8, _mm_set1_epi16 as set1_epi16, _mm_set1_epi32 as set1_epi32,
+    _mm_max_epu8 as max_epu8, _mm_min_epu8 as min_epu8, _mm_srli_epi16 as srli_epi16,
+    _mm_unpacklo_epi8 as unpacklo_epi8, _mm_unpackhi_epi8 as unpackhi_epi8,
+    _mm_unpacklo_epi16 as unpacklo_epi16, _mm_unpackhi_epi16 as unpackhi_epi16,
+    _mm_packs_epi32 as packs_epi32, _mm_packus_epi16 as packus_epi16,
+    _mm_add_epi32 as add_epi32, _mm_sub_epi32 as sub_epi32,
+    _mm_cvtepi32_ps as to_float, _mm_cvtps_epi32 as to_int,
+    _mm_loadu_ps as load_ps, _mm_storeu_ps as store_ps, _mm_set1_ps as set1_ps,
+    _mm_add_ps as add_ps, _mm_mul_ps as mul_ps, _mm_div_ps as div_ps,
+    _mm_max_ps as max_ps, _mm_min_ps as min_ps,
+    _mm_slli_epi16 as slli_epi16, _mm_srai_epi16 as srai_epi16,
+    _mm_madd_epi16 as madd_epi16, _mm_maddubs_epi16 as maddubs_epi16,
+}, |a| _mm_and_ps(a, _mm_cmpord_ps(a, a)));
+
+/// Dot products by one instruction, whose operands are bytes as they are.
+macro_rules! vnni {
+    ($dots:ident, $width:ident, $features:literal, $dpbusd:ident) => {
+        mod $dots {
+            use std::arch::x86_64::$dpbusd;
+
+            use super::$width::Int;
+
+            pub(super) type X = Int;
+            pub(super) type W = Int;
+
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) fn factors(x: Int) -> X {
+                x
+            }
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) fn weights(w: Int) -> W {
+                w
+            }
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) fn dot(acc: Int, x: X, w: W) -> Int {
+                $dpbusd(acc, x, w)
+            }
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) fn dot_small(acc: Int, x: Int, w: Int) -> Int {
+                $dpbusd(acc, x, w)
+            }
+        }
+    };
+}
+
+vnni!(avx512_64, w512, "avx512vnni", _mm512_dpbusd_epi32);
+vnni!(avx512_32, w256, "avx512vnni,avx512vl", _mm256_dpbusd_epi32);
+vnni!(avx512_16, w128, "avx512vnni,avx512vl", _mm_dpbusd_epi32);
+vnni!(avxvnni_32, w256, "avxvnni", _mm256_dpbusd_avx_epi32);
+vnni!(avxvnni_16, w128, "avxvnni", _mm_dpbusd_avx_epi32);
+
+/// Dot products of 16-bit words: those of even and of odd bytes.
+macro_rules! words {
+    ($dots:ident, $width:ident) => {
+        mod $dots {
+            use super::$width::*;
+
+            pub(super) type X = [Int; 2];
+            pub(super) type W = [Int; 2];
+
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn factors(x: Int) -> X {
+                [and(x, set1_epi16(255)), srli_epi16::<8>(x)]
+            }
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn weights(w: Int) -> W {
+                [srai_epi16::<8>(slli_epi16::<8>(w)), srai_epi16::<8>(w)]
+            }
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn dot(acc: Int, x: X, w: W) -> Int {
+                let [even, odd] = [madd_epi16(x[0], w[0]), madd_epi16(x[1], w[1])];
+                add_epi32(acc, add_epi32(even, odd))
+            }
+            /// Two products of a byte and at most 15 fit a word.
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn dot_small(acc: Int, x: Int, w: Int) -> Int {
+                add_epi32(acc, madd_epi16(maddubs_epi16(x, w), set1_epi16(1)))
+            }
+        }
+    };
+}
+
+words!(avx2_32, w256);
+words!(avx2_16, w128);
+
+macro_rules! isa {
+    ($isa:ident, $features:literal) => {
+        #[doc = concat!("Proof that this CPU has `", $features, "`, for vectors of `BYTES` bytes.")]
+        #[derive(Clone, Copy)]
+        pub(crate) struct $isa<const BYTES: usize>(());
+
+        impl<const BYTES: usize> $isa<BYTES> {
+            /// # Safety
+            #[doc = concat!("The CPU has `", $features, "`.")]
+            pub(crate) unsafe fn new() -> $isa<BYTES> {
+                $isa(())
+            }
+        }
+    };
+}
+
+isa!(Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni");
+isa!(AvxVnni, "avx2,avxvnni");
+isa!(Avx2, "avx2");
+
+macro_rules! vector {
+    ($isa:ident<$bytes:literal>, $width:ident, $dots:ident, $narrower:ty = $narrow:expr, $registers:literal, $features:literal) => {
+        // SAFETY, for each method: `self` exists only where the CPU has the features of its type; memory is as the caller
+        // promises, and no access asks for alignment.
+        impl ByteSimd for $isa<$bytes> {
+            type B = $width::Int;
+            type I = $width::Int;
+            type F = $width::Float;
+            type X = $dots::X;
+            type W = $dots::W;
+            type Narrower = $narrower;
+            const BYTES: usize = $bytes;
+            const REGISTERS: usize = $registers;
+
+            #[inline(always)]
+            fn call<K: ByteKernel>(self, kernel: K) -> K::Output {
+                #[target_feature(enable = $features)]
+                fn call<K: ByteKernel>(s: $isa<$bytes>, kernel: K) -> K::Output {
+                    kernel.run(s)
+                }
+                // SAFETY: see the head of this block.
+                unsafe { call(self, kernel) }
+            }
+            #[inline(always)]
+            fn narrower(self) -> $narrower {
+                $narrow
+            }
+
+            #[inline(always)]
+            fn splat_b(self, x: u8) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::set1_epi8(x.cast_signed()) }
+            }
+            #[inline(always)]
+            fn max_b(self, a: Self::B, b: Self::B) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::max_epu8(a, b) }
+            }
+            #[inline(always)]
+            fn min_b(self, a: Self::B, b: Self::B) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::min_epu8(a, b) }
+            }
+            #[inline(always)]
+            fn nibbles(self, a: Self::B) -> [Self::B; 2] {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let mask = $width::set1_epi8(15);
+                    [$width::and(a, mask), $width::and($width::srli_epi16::<4>(a), mask)]
+                }
+            }
+            #[inline(always)]
+            fn pairs(self, a: Self::B) -> [Self::B; 4] {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let mask = $width::set1_epi8(3);
+                    [
+                        $width::and(a, mask),
+                        $width::and($width::srli_epi16::<2>(a), mask),
+                        $width::and($width::srli_epi16::<4>(a), mask),
+                        $width::and($width::srli_epi16::<6>(a), mask),
+                    ]
+                }
+            }
+            #[inline(always)]
+            fn widen(self, a: Self::B) -> [Self::I; 4] {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let zero = $width::set1_epi8(0);
+                    let (low, high) = ($width::unpacklo_epi8(a, zero), $width::unpackhi_epi8(a, zero));
+                    [
+                        $width::unpacklo_epi16(low, zero),
+                        $width::unpackhi_epi16(low, zero),
+                        $width::unpacklo_epi16(high, zero),
+                        $width::unpackhi_epi16(high, zero),
+                    ]
+                }
+            }
+            #[inline(always)]
+            fn narrow(self, lanes: [Self::I; 4]) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let low = $width::packs_epi32(lanes[0], lanes[1]);
+                    let high = $width::packs_epi32(lanes[2], lanes[3]);
+                    $width::packus_epi16(low, high)
+                }
+            }
+
+            #[inline(always)]
+            fn splat_i(self, x: i32) -> Self::I {
+                // SAFETY: see the head of this block.
+                unsafe { $width::set1_epi32(x) }
+            }
+            #[inline(always)]
+            fn add_i(self, a: Self::I, b: Self::I) -> Self::I {
+                // SAFETY: see the head of this block.
+                unsafe { $width::add_epi32(a, b) }
+            }
+            #[inline(always)]
+            fn sub_i(self, a: Self::I, b: Self::I) -> Self::I {
+                // SAFETY: see the head of this block.
+                unsafe { $width::sub_epi32(a, b) }
+            }
+            #[inline(always)]
+            fn float(self, a: Self::I) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::to_float(a) }
+            }
+            #[inline(always)]
+            fn round(self, a: Self::F) -> Self::I {
+                // SAFETY: see the head of this block.
+                unsafe { $width::to_int(a) }
+            }
+
+            #[inline(always)]
+            fn splat(self, x: f32) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::set1_ps(x) }
+            }
+            #[inline(always)]
+            fn add(self, a: Self::F, b: Self::F) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::add_ps(a, b) }
+            }
+            #[inline(always)]
+            fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::mul_ps(a, b) }
+            }
+            #[inline(always)]
+            fn div(self, a: Self::F, b: Self::F) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::div_ps(a, b) }
+            }
+            #[inline(always)]
+            fn max(self, a: Self::F, b: Self::F) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::max_ps(a, b) }
+            }
+            #[inline(always)]
+            fn min(self, a: Self::F, b: Self::F) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::min_ps(a, b) }
+            }
+            #[inline(always)]
+            fn zero_nan(self, a: Self::F) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::ordered(a) }
+            }
+
+            #[inline(always)]
+            fn interleave(self, taps: [Self::B; 4]) -> [Self::X; 4] {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let low01 = $width::unpacklo_epi8(taps[0], taps[1]);
+                    let low23 = $width::unpacklo_epi8(taps[2], taps[3]);
+                    let high01 = $width::unpackhi_epi8(taps[0], taps[1]);
+                    let high23 = $width::unpackhi_epi8(taps[2], taps[3]);
+                    [
+                        $dots::factors($width::unpacklo_epi16(low01, low23)),
+                        $dots::factors($width::unpackhi_epi16(low01, low23)),
+                        $dots::factors($width::unpacklo_epi16(high01, high23)),
+                        $dots::factors($width::unpackhi_epi16(high01, high23)),
+                    ]
+                }
+            }
+            #[inline(always)]
+            fn splat_four(self, bytes: [u8; 4]) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::set1_epi32(i32::from_le_bytes(bytes)) }
+            }
+            #[inline(always)]
+            fn factors(self, x: Self::B) -> Self::X {
+                // SAFETY: see the head of this block.
+                unsafe { $dots::factors(x) }
+            }
+            #[inline(always)]
+            fn weights(self, w: Self::B) -> Self::W {
+                // SAFETY: see the head of this block.
+                unsafe { $dots::weights(w) }
+            }
+            #[inline(always)]
+            fn dot(self, acc: Self::I, x: Self::X, w: Self::W) -> Self::I {
+                // SAFETY: see the head of this block.
+                unsafe { $dots::dot(acc, x, w) }
+            }
+            #[inline(always)]
+            fn dot_small(self, acc: Self::I, x: Self::B, w: Self::B) -> Self::I {
+                // SAFETY: see the head of this block.
+                unsafe { $dots::dot_small(acc, x, w) }
+            }
+
+            #[inline(always)]
+            unsafe fn load_b(self, at: *const u8) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::load(at.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn store_b(self, at: *mut u8, v: Self::B) {
+                // SAFETY: see the head of this block.
+                unsafe { $width::store(at.cast(), v) }
+            }
+            #[inline(always)]
+            unsafe fn load_i(self, at: *const i32) -> Self::I {
+                // SAFETY: see the head of this block.
+                unsafe { $width::load(at.cast()) }
+            }
+            #[inline(always)]
+            unsafe fn store_i(self, at: *mut i32, v: Self::I) {
+                // SAFETY: see the head of this block.
+                unsafe { $width::store(at.cast(), v) }
+            }
+            #[inline(always)]
+            unsafe fn load_f(self, at: *const f32) -> Self::F {
+                // SAFETY: see the head of this block.
+                unsafe { $width::load_ps(at) }
+            }
+            #[inline(always)]
+            unsafe fn store_f(self, at: *mut f32, v: Self::F) {
+                // SAFETY: see the head of this block.
+                unsafe { $width::store_ps(at, v) }
+            }
+        }
+    };
+}
+
+vector!(Avx512Vnni<64>, w512, avx512_64, Avx512Vnni<32> = Avx512Vnni(()), 32, "avx512f,avx512bw,avx512vl,avx512vnni");
+vector!(Avx512Vnni<32>, w256, avx512_32, Avx512Vnni<16> = Avx512Vnni(()), 32, "avx512f,avx512bw,avx512vl,avx512vnni");
+vector!(Avx512Vnni<16>, w128, avx512_16, Generic<1> = Generic, 32, "avx512f,avx512bw,avx512vl,avx512vnni");
+vector!(AvxVnni<32>, w256, avxvnni_32, AvxVnni<16> = AvxVnni(()), 16, "avx2,avxvnni");
+vector!(AvxVnni<16>, w128, avxvnni_16, Generic<1> = Generic, 16, "avx2,avxvnni");
+vector!(Avx2<32>, w256, avx2_32, Avx2<16> = Avx2(()), 16, "avx2");
+vector!(Avx2<16>, w128, avx2_16, Generic<1> = Generic, 16, "avx2");
