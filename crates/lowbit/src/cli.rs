@@ -3,6 +3,7 @@
 //! Each command is a file with its arguments and a `run`. Exit code 0: done; 1: an input was refused or could not
 //! be read or written; 2: the command line makes no sense.
 
+mod bench;
 mod demo;
 mod evaluate;
 mod files;
@@ -42,6 +43,7 @@ enum Command {
     Quantize(quantize::Args),
     Evaluate(evaluate::Args),
     Run(run::Args),
+    Bench(bench::Args),
     Methods(methods::Args),
     Ops(ops::Args),
 }
@@ -66,6 +68,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Quantize(args) => quantize::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Run(args) => run::run(&args),
+        Command::Bench(args) => bench::run(&args),
         Command::Methods(args) => methods::run(&args),
         Command::Ops(args) => ops::run(&args),
     }

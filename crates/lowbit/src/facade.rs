@@ -1,11 +1,13 @@
 //! The verbs of the library: a plain job in, a plain value out.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Result;
 use lowbit_quantize::report::{Report, Score};
 pub use lowbit_quantize::run::Effort;
 use lowbit_tensor::Tensor;
+use serde::Serialize;
 
 use crate::{Inspection, Progress, pipeline};
 
@@ -65,11 +67,40 @@ pub struct Outcome {
     pub state: Option<PathBuf>,
 }
 
+/// What runs a network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Engine {
+    /// The float engine, without the rounding of edges that the file has: what that rounding costs shows beside the
+    /// other two.
+    Float,
+    /// The float engine, rounding where the file does.
+    #[default]
+    Simulated,
+    /// The integer runtime.
+    Integer,
+}
+
+impl Engine {
+    /// Every engine.
+    pub const ALL: [Engine; 3] = [Engine::Float, Engine::Simulated, Engine::Integer];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Float => "float",
+            Engine::Simulated => "simulated",
+            Engine::Integer => "integer",
+        }
+    }
+}
+
 /// What to evaluate.
 #[derive(Clone, Debug)]
 pub struct EvaluateJob {
     /// ONNX files; the first is what the others are compared with.
     pub models: Vec<PathBuf>,
+    /// What runs them; with several, each network is scored on each.
+    pub engines: Vec<Engine>,
     /// Samples.
     pub data: PathBuf,
     /// At most this many samples, from `skip` on in a seeded shuffle.
@@ -89,6 +120,8 @@ pub struct EvaluateJob {
 pub struct RunJob {
     /// ONNX file.
     pub model: PathBuf,
+    /// What runs it.
+    pub engine: Engine,
     /// Samples.
     pub data: PathBuf,
     /// At most this many samples, from `skip` on in a seeded shuffle.
@@ -103,6 +136,76 @@ pub struct RunJob {
     pub seed: u64,
     /// Whether to give back the samples too, as the network saw them.
     pub with_samples: bool,
+}
+
+/// What to measure.
+#[derive(Clone, Debug)]
+pub struct BenchJob {
+    /// ONNX file.
+    pub model: PathBuf,
+    /// Samples per run.
+    pub batch: usize,
+    /// Worker threads; `None` for one per core.
+    pub threads: Option<usize>,
+    /// What runs it; `None` for integers where the file is quantized, else float.
+    pub engine: Option<Engine>,
+    /// How long to measure.
+    pub duration: Duration,
+    /// Whether to measure each node too.
+    pub nodes: bool,
+}
+
+/// How fast a network ran.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Bench {
+    /// Processor time of one image, all threads together, in seconds.
+    pub seconds_per_image: f64,
+    /// Half the runs took no longer, in milliseconds.
+    pub latency_p50_ms: f64,
+    /// 99 of 100 runs took no longer, in milliseconds.
+    pub latency_p99_ms: f64,
+    /// Images per second of wall time.
+    pub images_per_second: f64,
+    /// Samples per run.
+    pub batch: usize,
+    /// Worker threads.
+    pub threads: usize,
+    /// Most memory that the process held, in bytes; `None` where the system does not say.
+    pub peak_bytes: Option<u64>,
+    /// What ran it.
+    pub engine: String,
+    /// Instruction set of the kernels.
+    pub isa: String,
+    /// Runs measured.
+    pub runs: usize,
+    /// Bytes of weights in memory, of the integer engine.
+    pub weight_bytes: Option<u64>,
+    /// Nodes that the integer engine left in float, each with its reason.
+    pub float_nodes: Vec<String>,
+    /// Time of each node, if asked for.
+    pub nodes: Vec<NodeTime>,
+}
+
+/// What one node cost.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct NodeTime {
+    /// Its name.
+    pub node: String,
+    /// What it computes, with what is fused to it.
+    pub what: String,
+    /// Bytes of its weights in memory.
+    pub weight_bytes: u64,
+    /// Time on one thread, in seconds.
+    pub seconds_per_image: f64,
+}
+
+/// An instruction set that kernels are built for and this machine has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelSet {
+    /// The name that `LOWBIT_ISA` takes.
+    pub name: &'static str,
+    /// Whether it is the one in use.
+    pub chosen: bool,
 }
 
 /// What `demo` gives back.
@@ -140,6 +243,24 @@ pub fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>
 /// When a file cannot be read or is refused, with the file and the place; when an output has no axis of samples.
 pub fn run(job: &RunJob, progress: &dyn Progress) -> Result<Vec<(String, Tensor)>> {
     pipeline::run(job, progress)
+}
+
+/// Measures how fast a network runs on this machine.
+///
+/// # Errors
+/// When the file cannot be read or is refused, with the file and the place.
+pub fn bench(job: &BenchJob, progress: &dyn Progress) -> Result<Bench> {
+    pipeline::bench(job, progress)
+}
+
+/// The instruction sets of this machine that kernels are built for, fastest first.
+///
+/// # Errors
+/// When `LOWBIT_ISA` names one that is not here.
+pub fn kernels() -> Result<Vec<KernelSet>> {
+    let chosen = lowbit_kernels::Isa::from_env()?.name();
+    let set = |isa: lowbit_kernels::Isa| KernelSet { name: isa.name(), chosen: isa.name() == chosen };
+    Ok(lowbit_kernels::Isa::supported().map(set).collect())
 }
 
 /// Reads a network and says what is in it.

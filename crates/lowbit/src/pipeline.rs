@@ -1,5 +1,6 @@
 //! How the verbs of [`crate::facade`] are done: one file each over a few shared pieces.
 
+mod bench;
 mod calibrate;
 mod demo;
 mod evaluate;
@@ -9,10 +10,12 @@ mod memory;
 mod plan;
 mod quantize;
 mod run;
+mod runner;
 mod score;
 mod stages;
 mod state;
 
+pub(crate) use bench::bench;
 pub(crate) use demo::demo;
 pub(crate) use evaluate::evaluate;
 pub(crate) use inspect::inspect;

@@ -72,6 +72,9 @@ pub struct Job {
 pub struct Score {
     /// What it is: `float`, `w8a8`, `w4a4-aciq`, or a file.
     pub model: String,
+    /// What ran it, where it was chosen: `float`, `simulated`, `integer`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<String>,
     /// Average bits as text, such as `W4A4` or `float32`.
     pub bits: String,
     /// Samples evaluated.

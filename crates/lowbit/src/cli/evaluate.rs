@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lowbit::facade::{self, EvaluateJob};
+use lowbit::facade::{self, Engine, EvaluateJob};
 use lowbit::{Progress, Report, render};
 
 use super::report_file::ReportFile;
@@ -24,6 +24,10 @@ pub(super) struct Args {
     #[arg(long, value_name = "N", default_value_t = 0)]
     skip: usize,
 
+    /// What runs the networks; with several, separated by commas, each network is scored on each
+    #[arg(long, value_name = "ENGINE", value_delimiter = ',', default_value = Engine::default().name(), value_parser = shared::engine())]
+    engine: Vec<Engine>,
+
     /// Print JSON: an array with one object per network
     #[arg(long)]
     json: bool,
@@ -39,6 +43,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     }
     let job = EvaluateJob {
         models: args.models.clone(),
+        engines: args.engine.clone(),
         data: args.samples.data.clone(),
         limit: args.samples.limit,
         threads: args.samples.threads,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::Result;
-use lowbit::facade::{self, RunJob};
+use lowbit::facade::{self, Engine, RunJob};
 use lowbit::{Progress, render};
 
 use super::{files, print, progress::Bars, shared};
@@ -18,6 +18,10 @@ pub(super) struct Args {
     /// Where the arrays go: one per output, `index` of the samples, `y` where there are labels
     #[arg(short, long, value_name = "OUT.npz")]
     output: PathBuf,
+
+    /// What runs the network
+    #[arg(long, value_name = "ENGINE", default_value = Engine::default().name(), value_parser = shared::engine())]
+    engine: Engine,
 
     #[command(flatten)]
     samples: shared::Samples,
@@ -35,6 +39,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     files::check(&args.output)?;
     let job = RunJob {
         model: args.model.clone(),
+        engine: args.engine,
         data: args.samples.data.clone(),
         limit: args.samples.limit,
         skip: args.skip,

@@ -2,6 +2,9 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use lowbit::facade::Engine;
+
 /// Where samples come from and how they are prepared.
 #[derive(clap::Args)]
 pub(super) struct Samples {
@@ -24,6 +27,13 @@ pub(super) struct Samples {
     /// Seed of everything random [default: the recipe's, or 0]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
+}
+
+/// Names of engines, as arguments.
+pub(super) fn engine() -> impl TypedValueParser<Value = Engine> {
+    let named = |name: String| Engine::ALL.into_iter().find(|engine| engine.name() == name);
+    PossibleValuesParser::new(Engine::ALL.map(Engine::name))
+        .try_map(move |name| named(name).ok_or("unknown engine"))
 }
 
 /// A count that is not zero.

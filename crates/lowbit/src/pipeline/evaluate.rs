@@ -1,14 +1,14 @@
 //! `evaluate`: several networks on the same samples, side by side.
 
 use anyhow::{Context, Result, bail};
-use lowbit_engine::Network;
 use lowbit_quantize::evaluate::Comparison;
 use lowbit_quantize::report::Score;
 
 use super::load::{self, Loaded, Wanted};
+use super::runner::Runner;
 use super::stages::Stages;
 use crate::Progress;
-use crate::facade::EvaluateJob;
+use crate::facade::{Engine, EvaluateJob};
 
 pub(crate) fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
     load::with_threads(job.threads, || run(job, progress))
@@ -33,14 +33,16 @@ fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
     let wanted =
         Wanted { preprocess: job.preprocess.as_deref(), skip: job.skip, limit: job.limit, seed: job.seed };
     let samples = load::samples(&job.data, first, &wanted, true)?;
-    let networks: Vec<Network> = loaded.iter().map(|l| Network::new(&l.graph)).collect::<Result<_, _>>()?;
+    let pairs: Vec<_> = (0..loaded.len()).flat_map(|i| job.engines.iter().map(move |&e| (i, e))).collect();
+    let runner = |&(i, engine): &(usize, _)| Runner::new(engine, &job.models[i], &loaded[i]);
+    let networks: Vec<Runner> = pairs.iter().map(runner).collect::<Result<_>>()?;
     let batches = samples.batches()?;
     stages.begin("evaluate", Some(batches.samples() as u64));
     let mut comparison = Comparison::new(networks.len());
     for batch in batches {
         let mut batch = batch?;
         let n = batch.samples.len();
-        let input = [load::input(&mut batch)?];
+        let input = load::input(&mut batch)?;
         let outputs: Vec<Vec<f32>> = networks
             .iter()
             .map(|network| Ok(network.run(&input)?.first().context("the network has no output")?.to_f32()))
@@ -51,10 +53,11 @@ fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
     }
     stages.finish();
     let mut scores = comparison.scores();
-    for ((score, path), network) in scores.iter_mut().zip(&job.models).zip(&loaded) {
-        score.model = path.display().to_string();
-        score.bits = bits(network);
-        score.size_bytes = network.file_bytes;
+    for (score, &(i, engine)) in scores.iter_mut().zip(&pairs) {
+        score.model = job.models[i].display().to_string();
+        score.engine = Some(engine.name().to_owned()).filter(|_| job.engines != [Engine::Simulated]);
+        score.bits = bits(&loaded[i]);
+        score.size_bytes = loaded[i].file_bytes;
     }
     Ok(scores)
 }

@@ -1,10 +1,10 @@
 //! `run`: a network's answers to samples, as arrays.
 
 use anyhow::{Context, Result, bail};
-use lowbit_engine::Network;
 use lowbit_tensor::{Data, Tensor};
 
 use super::load::{self, Wanted};
+use super::runner::Runner;
 use super::stages::Stages;
 use crate::Progress;
 use crate::facade::RunJob;
@@ -23,7 +23,7 @@ fn work(job: &RunJob, progress: &dyn Progress) -> Result<Vec<(String, Tensor)>> 
     let wanted =
         Wanted { preprocess: job.preprocess.as_deref(), skip: job.skip, limit: job.limit, seed: job.seed };
     let samples = load::samples(&job.data, &loaded, &wanted, false)?;
-    let network = Network::new(&loaded.graph)?;
+    let network = Runner::new(job.engine, &job.model, &loaded)?;
     let batches = samples.batches()?;
     stages.begin("run", Some(batches.samples() as u64));
     let mut outputs: Vec<Rows> = loaded.graph.outputs.iter().map(|_| Rows::default()).collect();
@@ -33,13 +33,12 @@ fn work(job: &RunJob, progress: &dyn Progress) -> Result<Vec<(String, Tensor)>> 
         let n = batch.samples.len();
         index.extend(batch.samples.iter().map(|&i| i as i64));
         labels.extend(batch.labels.take().unwrap_or_default().into_iter().map(i64::from));
-        let input = [load::input(&mut batch)?];
+        let input = load::input(&mut batch)?;
         for ((rows, output), id) in outputs.iter_mut().zip(network.run(&input)?).zip(&loaded.graph.outputs) {
             let place = || format!("output `{}`", loaded.graph.value(*id).name);
             rows.push(output, n).with_context(place)?;
         }
         if job.with_samples {
-            let [input] = input;
             seen.push(input, n)?;
         }
         stages.advance(n);

@@ -4,6 +4,7 @@ use lowbit_quantize::report::{Report, Score};
 use serde::Serialize;
 
 use crate::Inspection;
+use crate::facade::Bench;
 
 /// A whole report, one object.
 pub fn report(report: &Report) -> String {
@@ -18,6 +19,11 @@ pub fn scores(scores: &[Score]) -> String {
 /// A network that nothing was done to yet, one object.
 pub fn inspection(inspection: &Inspection) -> String {
     pretty(inspection)
+}
+
+/// How fast a network ran, one object.
+pub fn bench(bench: &Bench) -> String {
+    pretty(bench)
 }
 
 /// Not a number becomes `null`; nothing else in these types can fail to be JSON.

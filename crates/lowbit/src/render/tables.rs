@@ -6,11 +6,13 @@ use super::table::Align::{Left, Right};
 use super::table::Table;
 use super::units;
 use crate::Inspection;
+use crate::facade::Bench;
 
 /// Variants side by side.
 pub(super) fn scores(scores: &[Score]) -> Table {
     let mut table = Table::new(&[
         ("network", Left),
+        ("engine", Left),
         ("bits", Left),
         ("top-1", Right),
         ("top-5", Right),
@@ -23,6 +25,7 @@ pub(super) fn scores(scores: &[Score]) -> Table {
     for (i, score) in scores.iter().enumerate() {
         table.push(vec![
             score.model.clone(),
+            score.engine.clone().unwrap_or_default(),
             score.bits.clone(),
             units::percent(score.top1),
             units::percent(score.top5),
@@ -33,6 +36,48 @@ pub(super) fn scores(scores: &[Score]) -> Table {
         ]);
     }
     table.without_blank_columns()
+}
+
+/// What a benchmark measured.
+pub(super) fn speed(bench: &Bench) -> Table {
+    let mut table = Table::new(&[("measure", Left), ("value", Right)]);
+    let per_image = |seconds: f64| format!("{:.1} µs", 1e6 * seconds);
+    let rows = [
+        ("latency, half the runs", Some(format!("{:.3} ms", bench.latency_p50_ms))),
+        ("latency, 99 % of the runs", Some(format!("{:.3} ms", bench.latency_p99_ms))),
+        ("images per second", Some(format!("{:.0}", bench.images_per_second))),
+        ("processor time of an image", Some(per_image(bench.seconds_per_image))),
+        ("most memory held", bench.peak_bytes.map(units::bytes)),
+        ("weights in memory", bench.weight_bytes.map(units::bytes)),
+    ];
+    for (what, value) in rows {
+        if let Some(value) = value {
+            table.push(vec![what.into(), value]);
+        }
+    }
+    table
+}
+
+/// Time of each node.
+pub(super) fn node_times(bench: &Bench) -> Table {
+    let mut table = Table::new(&[
+        ("node", Left),
+        ("computes", Left),
+        ("weights", Right),
+        ("time per image", Right),
+        ("share", Right),
+    ]);
+    let total: f64 = bench.nodes.iter().map(|n| n.seconds_per_image).sum();
+    for node in &bench.nodes {
+        table.push(vec![
+            node.node.clone(),
+            node.what.clone(),
+            if node.weight_bytes > 0 { units::bytes(node.weight_bytes) } else { String::new() },
+            format!("{:.2} µs", 1e6 * node.seconds_per_image),
+            units::share(node.seconds_per_image / total),
+        ]);
+    }
+    table
 }
 
 /// One row per quantized layer.

@@ -5,6 +5,7 @@ use lowbit_quantize::report::{Model, Report, Score};
 use super::table::Table;
 use super::{by_harm, error_percent, tables, units};
 use crate::Inspection;
+use crate::facade::{Bench, KernelSet};
 
 /// What the place that shows the text can do.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,6 +53,37 @@ pub fn report(report: &Report, style: Style) -> String {
 pub fn scores(scores: &[Score], style: Style) -> String {
     let mut out = Out::new(style);
     out.section(&samples_title(scores), &tables::scores(scores));
+    out.text
+}
+
+/// How fast a network ran.
+pub fn bench(bench: &Bench, style: Style) -> String {
+    let mut out = Out::new(style);
+    out.line(&format!(
+        "{} engine · {} · batch {} · {} · {}",
+        bench.engine,
+        bench.isa,
+        bench.batch,
+        units::plural(bench.threads, "thread"),
+        units::plural(bench.runs, "run")
+    ));
+    out.section("Speed", &tables::speed(bench));
+    out.section("Nodes, on one thread", &tables::node_times(bench));
+    if !bench.float_nodes.is_empty() {
+        out.heading("In float");
+        for node in &bench.float_nodes {
+            out.line(&format!("• {node}"));
+        }
+    }
+    out.text
+}
+
+/// The instruction sets of this machine.
+pub fn kernels(sets: &[KernelSet], style: Style) -> String {
+    let mut out = Out::new(style);
+    for set in sets {
+        out.line(&format!("{}{}", set.name, if set.chosen { "  (in use)" } else { "" }));
+    }
     out.text
 }
 

@@ -59,6 +59,7 @@ fn scores(layers: &[Layer]) -> Vec<Score> {
     let packed: u64 = layers.iter().filter_map(|l| Some(l.weight.as_ref()?.bytes)).sum::<u64>() + 12_000;
     let score = |model: &str, bits: &str, top1, agreement, sqnr_db, size_bytes| Score {
         model: model.into(),
+        engine: None,
         bits: bits.into(),
         samples: 10_000,
         top1: Some(top1),

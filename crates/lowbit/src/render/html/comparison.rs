@@ -32,7 +32,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
                 tbody {
                     @for (i, score) in scores.iter().enumerate() {
                         tr.chosen[described && i + 1 == scores.len()] {
-                            th scope="row" { (score.model) }
+                            th scope="row" { (score.model) @if let Some(engine) = &score.engine { " · " (engine) } }
                             td { (score.bits) }
                             @if labelled { (top1(first, score, i == 0)) }
                             @if top5 { td.number { (units::percent(score.top5)) } }

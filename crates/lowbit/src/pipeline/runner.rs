@@ -1,0 +1,77 @@
+//! A network behind one of the engines: what evaluation, runs and benchmarks feed batches to.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use lowbit_engine::Network;
+use lowbit_graph::ops::{Clip, Identity};
+use lowbit_graph::{Graph, Op};
+use lowbit_runtime::{Options, Session};
+use lowbit_tensor::Tensor;
+use lowbit_tensor::number::decode;
+
+use super::load::Loaded;
+use crate::facade::Engine;
+
+pub(super) enum Runner {
+    Float(Box<Network>),
+    Integer(Box<Session>),
+}
+
+impl Runner {
+    /// `path` is where `loaded` was read from: the integer runtime lowers the file as it is.
+    pub(super) fn new(engine: Engine, path: &Path, loaded: &Loaded) -> Result<Runner> {
+        Ok(match engine {
+            Engine::Simulated => Runner::Float(Box::new(Network::new(&loaded.graph)?)),
+            Engine::Float => Runner::Float(Box::new(Network::new(&without_rounding(&loaded.graph))?)),
+            Engine::Integer => {
+                let graph = lowbit_onnx::read_file(path)?;
+                let session = Session::new(graph, Options::default());
+                let place = || format!("cannot run {} on integers", path.display());
+                Runner::Integer(Box::new(session.with_context(place)?))
+            }
+        })
+    }
+
+    /// All outputs of a batch, each `[n, …]`.
+    pub(super) fn run(&self, input: &Tensor) -> Result<Vec<Tensor>> {
+        let session = match self {
+            Runner::Float(network) => return Ok(network.run(std::slice::from_ref(input))?),
+            Runner::Integer(session) => session,
+        };
+        let values = session.run_all(&input.to_f32())?;
+        let rows = input.shape().first().copied().unwrap_or(1);
+        let tensors = session.outputs().iter().zip(values).map(|(output, values)| {
+            let shape: Vec<usize> = std::iter::once(rows).chain(output.shape.iter().copied()).collect();
+            Tensor::from_f32(shape, values)
+        });
+        Ok(tensors.collect())
+    }
+}
+
+/// The network with its edges held to the reach of their codes but not rounded; weights stay what they are. Files leave
+/// out an activation that the codes do: a ReLU is codes that begin at zero.
+fn without_rounding(graph: &Graph) -> Graph {
+    let mut graph = graph.clone();
+    for n in 0..graph.nodes.len() {
+        let node = &graph.nodes[n];
+        let (op, mut inputs) = match &node.op {
+            Op::FakeQuantize(op) if op.code.axis.is_none() => {
+                let [lo, hi] = op.code.range(0).map(|q| decode(q, op.code.scale[0], op.code.zero_point[0]));
+                let name = node.name.clone();
+                let bound = |graph: &mut Graph, what: &str, value| {
+                    let name = graph.fresh_name(&format!("{name}.{what}"));
+                    Some(graph.add_constant(name, Tensor::scalar(value)))
+                };
+                (Op::Clip(Clip), vec![bound(&mut graph, "least", lo), bound(&mut graph, "most", hi)])
+            }
+            Op::BitWindow(_) => (Op::Identity(Identity), Vec::new()),
+            _ => continue,
+        };
+        let node = &mut graph.nodes[n];
+        node.op = op;
+        node.inputs.truncate(1);
+        node.inputs.append(&mut inputs);
+    }
+    graph
+}

@@ -1,0 +1,308 @@
+//! A quantized network to steps on integers.
+//!
+//! Works backwards from the outputs: a coded edge asks for the step that gives its codes, which asks for the edges that step
+//! reads. So only what is needed is made, and a node gets an integer form exactly where all it reads are codes.
+//! The files beside this one each know one kind of node; what none of them takes stays float.
+
+mod canonical;
+mod combine;
+mod elementwise;
+mod float;
+mod fuse;
+mod layer;
+mod pool;
+mod reshape;
+
+use crate::ops::{Dequantize, Op, Quantize};
+use crate::program::{Buffer, BufferId, Content, Step};
+use crate::weights::{Scales, scales};
+use crate::{Grid, RuntimeError};
+use lowbit_engine::{bindings, evaluate_for_pass};
+use lowbit_graph::passes::{self, Group, prepare, specialize};
+use lowbit_graph::{Graph, Node, NodeId, TensorType, ValueId};
+use lowbit_kernels::integer::Plane;
+use lowbit_tensor::DType;
+use std::collections::{BTreeMap, HashMap};
+
+/// A node that runs in float, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// Name of the node.
+    pub node: String,
+    /// Its operator.
+    pub op: String,
+    /// Why it has no integer form here.
+    pub reason: String,
+}
+
+/// A network lowered to steps.
+#[derive(Clone, Debug)]
+pub struct Lowered {
+    /// Every edge that exists at run time.
+    pub buffers: Vec<Buffer>,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) input: BufferId,
+    pub(crate) outputs: Vec<(String, BufferId, Vec<usize>)>,
+    /// Nodes that run in float.
+    pub left: Vec<Left>,
+    /// The network as the float parts see it.
+    pub(crate) graph: Graph,
+    pub(crate) types: Vec<Option<TensorType>>,
+    /// The edge behind each float buffer.
+    pub(crate) values: HashMap<BufferId, ValueId>,
+}
+
+/// Lowers a network as its file has it (not prepared).
+///
+/// # Errors
+/// When it is inconsistent, or does not take one float32 input with the samples along its first axis.
+pub fn lower(graph: Graph) -> Result<Lowered, RuntimeError> {
+    let (graph, scales) = canonical::canonical(graph)?;
+    // The structure is that of one sample; the first axis is the batch.
+    let (fixed, types) = specialize(&graph, &bindings(&graph, 1), &evaluate_for_pass)?;
+    Lower::new(graph, fixed, types, scales).run()
+}
+
+/// What a step is asked for.
+#[derive(Clone, Copy, Debug)]
+enum Want {
+    /// Codes of this grid.
+    Codes(Grid),
+    /// Real numbers.
+    Float,
+}
+
+struct Lower {
+    /// As the float engine runs it.
+    original: Graph,
+    /// With the shapes of one sample.
+    graph: Graph,
+    types: Vec<Option<TensorType>>,
+    scales: HashMap<ValueId, Scales>,
+    producers: HashMap<ValueId, NodeId>,
+    /// How many nodes and outputs read a value.
+    readers: HashMap<ValueId, usize>,
+    groups: HashMap<ValueId, Group>,
+    buffers: Vec<Buffer>,
+    steps: Vec<Step>,
+    codes: HashMap<ValueId, BufferId>,
+    floats: BTreeMap<ValueId, BufferId>,
+    reasons: HashMap<NodeId, String>,
+    left: Vec<Left>,
+}
+
+impl Lower {
+    fn new(
+        original: Graph,
+        graph: Graph,
+        types: Vec<Option<TensorType>>,
+        scales: HashMap<ValueId, Scales>,
+    ) -> Lower {
+        let mut readers: HashMap<ValueId, usize> = HashMap::new();
+        let read = graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs);
+        read.for_each(|&id| *readers.entry(id).or_default() += 1);
+        let groups = passes::groups(&graph).into_iter().map(|g| (g.output, g)).collect();
+        Lower {
+            producers: graph.producers(),
+            readers,
+            groups,
+            original,
+            graph,
+            types,
+            scales,
+            buffers: Vec::new(),
+            steps: Vec::new(),
+            codes: HashMap::new(),
+            floats: BTreeMap::new(),
+            reasons: HashMap::new(),
+            left: Vec::new(),
+        }
+    }
+
+    fn run(mut self) -> Result<Lowered, RuntimeError> {
+        let input = self.input()?;
+        let outputs = self.graph.outputs.clone();
+        for &id in &outputs {
+            self.float(id);
+        }
+        fuse::residuals(&mut self);
+        fuse::borders(&mut self);
+        let kept: Vec<BufferId> = outputs.iter().map(|id| self.floats[id]).collect();
+        float::merge(&mut self.steps, &kept);
+        let outputs = outputs
+            .iter()
+            .map(|&id| {
+                let shape = self.types[id.0].as_ref().map(|ty| ty.shape.clone()).unwrap_or_default();
+                (self.graph.value(id).name.clone(), self.floats[&id], shape)
+            })
+            .collect();
+        let values = self.floats.iter().map(|(&value, &buffer)| (buffer, value)).collect();
+        Ok(Lowered {
+            buffers: self.buffers,
+            steps: self.steps,
+            input,
+            outputs,
+            left: self.left,
+            graph: self.original,
+            types: self.types,
+            values,
+        })
+    }
+
+    fn input(&mut self) -> Result<BufferId, RuntimeError> {
+        let refuse = |name: String, found: &str| RuntimeError::Input { name, found: found.to_owned() };
+        let &[id] = self.graph.inputs.as_slice() else {
+            let names: Vec<_> = self.graph.inputs.iter().map(|i| self.graph.value(*i).name.clone()).collect();
+            return Err(refuse(format!("`{}`", names.join("`, `")), &format!("{} inputs", names.len())));
+        };
+        let name = format!("`{}`", self.graph.value(id).name);
+        let ty = self.ty(id).clone();
+        if ty.dtype != DType::F32 {
+            return Err(refuse(name, &format!("element type {}", ty.dtype)));
+        }
+        match ty.shape.first() {
+            Some(1) => Ok(self.float_buffer(id)),
+            Some(n) => Err(refuse(name, &format!("the file fixes {n} samples per batch"))),
+            None => Err(refuse(name, "a scalar")),
+        }
+    }
+
+    // What is known of a value.
+
+    fn ty(&self, id: ValueId) -> &TensorType {
+        self.types[id.0].as_ref().expect("specialize types every live value")
+    }
+
+    fn producer(&self, id: ValueId) -> Option<(NodeId, &Node)> {
+        self.producers.get(&id).map(|&n| (n, &self.graph.nodes[n.0]))
+    }
+
+    /// The only reader's view: whether nothing else needs a value.
+    fn read_once(&self, id: ValueId) -> bool {
+        self.readers.get(&id) == Some(&1)
+    }
+
+    /// The plane of a value of one sample, without border, and images per sample; `None` for shapes that are no
+    /// image, row, or rows of numbers.
+    fn plane(&self, id: ValueId) -> Option<(Plane, usize)> {
+        let image = |h, w, c: usize| Plane { h, w, c: c.next_multiple_of(4), border: [0; 4] };
+        match *self.ty(id).shape.as_slice() {
+            [1, c] if c > 0 => Some((image(1, 1, c), 1)),
+            [1, t, c] if t * c > 0 => Some((image(1, 1, c), t)),
+            [1, c, h, w] if c * h * w > 0 => Some((image(h, w, c), 1)),
+            _ => None,
+        }
+    }
+
+    // Buffers and steps.
+
+    fn buffer(&mut self, name: String, content: Content) -> BufferId {
+        self.buffers.push(Buffer { name, content });
+        BufferId(self.buffers.len() - 1)
+    }
+
+    fn float_buffer(&mut self, id: ValueId) -> BufferId {
+        let len = self.ty(id).shape.iter().skip(1).product();
+        let buffer = self.buffer(self.graph.value(id).name.clone(), Content::Float { len });
+        self.floats.insert(id, buffer);
+        buffer
+    }
+
+    /// A buffer for the codes of a value of this shape.
+    fn code_buffer(&mut self, shaped: ValueId, grid: Grid) -> Option<BufferId> {
+        let (plane, images) = self.plane(shaped)?;
+        Some(self.buffer(self.graph.value(shaped).name.clone(), Content::Codes { plane, images, grid }))
+    }
+
+    fn step(&mut self, name: String, op: impl Into<Op>, reads: Vec<BufferId>, write: BufferId) -> BufferId {
+        self.steps.push(Step { name, op: op.into(), reads, writes: vec![write] });
+        write
+    }
+
+    /// The buffer that `want` asks for, for a value.
+    fn wanted(&mut self, id: ValueId, want: Want) -> Option<BufferId> {
+        match want {
+            Want::Codes(grid) => self.code_buffer(id, grid),
+            Want::Float => Some(self.float_buffer(id)),
+        }
+    }
+
+    // The two ways to ask for a value.
+
+    /// The grid of a value, if it is made of codes.
+    fn grid(&self, id: ValueId) -> Option<Grid> {
+        let (_, node) = self.producer(id)?;
+        self.plane(id)?;
+        match &node.op {
+            lowbit_graph::Op::FakeQuantize(op) => Grid::of(&op.code),
+            _ => reshape::passes_codes(self, node, id).then(|| self.grid(node.input(0)?))?,
+        }
+    }
+
+    /// The codes of a value that [`Lower::grid`] has a grid for.
+    fn codes(&mut self, id: ValueId) -> BufferId {
+        if let Some(&buffer) = self.codes.get(&id) {
+            return buffer;
+        }
+        let grid = self.grid(id).expect("asked for codes of a value that has them");
+        let (_, node) = self.producer(id).expect("codes are made by nodes");
+        let node = node.clone();
+        let buffer = match node.op {
+            lowbit_graph::Op::FakeQuantize(_) => {
+                let source = node.input(0).expect("checked by its shape rule");
+                self.rounded(&node, source, grid)
+            }
+            _ => reshape::lower(self, &node, id, grid),
+        };
+        self.codes.insert(id, buffer);
+        buffer
+    }
+
+    /// The codes that rounding `source` to `grid` gives.
+    fn rounded(&mut self, node: &Node, source: ValueId, grid: Grid) -> BufferId {
+        // Rounding what is on the grid already changes nothing.
+        if self.grid(source) == Some(grid) {
+            return self.codes(source);
+        }
+        if let Some(buffer) = self.computed(source, Want::Codes(grid)) {
+            return buffer;
+        }
+        let x = self.float(source);
+        let y = self.code_buffer(source, grid).expect("grid() checked the shape");
+        self.step(node.name.clone(), Quantize { shape: self.image_shape(source) }, vec![x], y)
+    }
+
+    /// The real numbers of a value.
+    fn float(&mut self, id: ValueId) -> BufferId {
+        if let Some(&buffer) = self.floats.get(&id) {
+            return buffer;
+        }
+        if self.grid(id).is_some() {
+            let x = self.codes(id);
+            let y = self.float_buffer(id);
+            let name = self.graph.value(id).name.clone();
+            return self.step(name, Dequantize { shape: self.image_shape(id) }, vec![x], y);
+        }
+        match self.computed(id, Want::Float) {
+            Some(buffer) => buffer,
+            None => float::lower(self, id),
+        }
+    }
+
+    /// A value by an integer step, if some kind of node there is has one.
+    fn computed(&mut self, id: ValueId, want: Want) -> Option<BufferId> {
+        layer::lower(self, id, want)
+            .or_else(|| combine::lower(self, id, want))
+            .or_else(|| pool::lower(self, id, want))
+            .or_else(|| elementwise::lower(self, id, want))
+    }
+
+    /// `[channels, height, width]` of one image of a value, for conversions between layouts.
+    fn image_shape(&self, id: ValueId) -> [usize; 3] {
+        match *self.ty(id).shape.as_slice() {
+            [_, c, h, w] => [c, h, w],
+            [.., c] => [c, 1, 1],
+            [] => [1, 1, 1],
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Averages over windows and over whole images.
+
+use super::{Lower, Want};
+use crate::ops::Average;
+use crate::program::BufferId;
+use lowbit_graph::{Input, Op, ValueId};
+use lowbit_kernels::Pool2d;
+
+/// The step of an average that ends in `id`, if it reads codes.
+pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<BufferId> {
+    let Want::Codes(grid) = want else { return None };
+    let (_, node) = lower.producer(id)?;
+    let node = node.clone();
+    let x = node.input(0)?;
+    let input = lower.grid(x)?;
+    let &[_, c, h, w] = lower.ty(x).shape.as_slice() else { return None };
+    let pool = match &node.op {
+        Op::GlobalAveragePool(_) => whole([h, w, c]),
+        Op::ReduceMean(op) => {
+            let typed = |id: Option<ValueId>| {
+                id.map(|id| Input {
+                    ty: lower.ty(id).clone(),
+                    value: lower.graph.constant(id).map(AsRef::as_ref),
+                })
+            };
+            let inputs: Vec<_> = node.inputs.iter().map(|&i| typed(i)).collect();
+            (op.reduced(&inputs).ok()? == [false, false, true, true]).then(|| whole([h, w, c]))?
+        }
+        Op::AveragePool(op) => {
+            let r = op.resolve(&lower.ty(x).shape).ok()?;
+            let padded = r.begins.iter().chain(&r.ends).any(|&p| p > 0);
+            // Windows that hang over the end, and padding left out of the count, divide by less: not built.
+            if padded && !op.count_include_pad || op.ceil {
+                return None;
+            }
+            Pool2d {
+                in_h: h,
+                in_w: w,
+                channels: c,
+                kernel: [r.kernel[0], r.kernel[1]],
+                stride: [r.strides[0], r.strides[1]],
+                dilation: [r.dilations[0], r.dilations[1]],
+                pads: [r.begins[0], r.begins[1], r.ends[0], r.ends[1]],
+                ceil: false,
+            }
+        }
+        _ => return None,
+    };
+    let reads = vec![lower.codes(x)];
+    let y = lower.code_buffer(id, grid)?;
+    Some(lower.step(node.name, Average { pool, input }, reads, y))
+}
+
+/// One window over an image.
+fn whole([in_h, in_w, channels]: [usize; 3]) -> Pool2d {
+    Pool2d {
+        in_h,
+        in_w,
+        channels,
+        kernel: [in_h, in_w],
+        stride: [1; 2],
+        dilation: [1; 2],
+        pads: [0; 4],
+        ceil: false,
+    }
+}

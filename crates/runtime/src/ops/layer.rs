@@ -1,0 +1,138 @@
+//! A convolution or matrix product with everything fused behind it.
+
+use super::{Around, Io, Kernel};
+use crate::Grid;
+use crate::program::Content;
+use lowbit_kernels::integer::{Inner, IntConv2d, Plane, Requantize, Residual, WeightBits, Weights};
+use lowbit_kernels::{Conv2d, ShapeError, layout};
+use std::ops::Range;
+
+/// `clip(Σ (x − zero)·w + bias)`, with the rounding to an edge between and the addition behind it where they were fused.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Layer {
+    pub(crate) conv: Conv2d,
+    /// Whether it is a matrix product: rows instead of images.
+    pub(crate) linear: bool,
+    /// `[out, in/groups, kh, kw]`.
+    pub(crate) weights: Vec<i8>,
+    pub(crate) bits: WeightBits,
+    /// In units of the sums.
+    pub(crate) bias: Vec<i32>,
+    /// Real units of one unit of the sums, per output channel.
+    pub(crate) scale: Vec<f32>,
+    pub(crate) input: Grid,
+    /// The clip at the end.
+    pub(crate) bounds: [f32; 2],
+    /// The edge between sum and addition, held to the layer's own clip.
+    pub(crate) inner: Option<Grid>,
+    pub(crate) residual: Option<Grid>,
+}
+
+impl Layer {
+    pub(super) fn what(&self) -> String {
+        let Conv2d { in_c, out_c, kernel: [kh, kw], groups, .. } = self.conv;
+        let kind = match (self.linear, groups) {
+            (true, _) => "linear".to_owned(),
+            (_, 1) => format!("conv {kh}×{kw}"),
+            _ => format!("depthwise conv {kh}×{kw}"),
+        };
+        let added = if self.residual.is_some() { ", + residual" } else { "" };
+        format!("{kind}, {in_c} → {out_c}, weights of {} bits{added}", self.bits.bits())
+    }
+
+    pub(super) fn kernel(&self, around: &Around<'_>) -> Result<Ready, ShapeError> {
+        let (input, _, grid) = around.reads[0].codes();
+        let output = match *around.write {
+            Content::Codes { plane, .. } => plane,
+            Content::Float { .. } => Plane::new(self.conv.out_h(), self.conv.out_w(), self.conv.out_c),
+        };
+        let weights = Weights {
+            codes: &self.weights,
+            bits: self.bits,
+            bias: &self.bias,
+            zero_x: grid.zero,
+            max_x: grid.hi,
+        };
+        let conv = IntConv2d::new(around.isa, &self.conv, input, output, &weights)?;
+        let end = match *around.write {
+            Content::Float { .. } => End::Float { scale: self.scale.clone(), bounds: self.bounds },
+            Content::Codes { grid, .. } => {
+                let unit = self.inner.map_or(grid.scale, |inner| inner.scale);
+                let scale: Vec<f32> = self.scale.iter().map(|s| s / unit).collect();
+                let mut requantize = Requantize::new(&scale, grid.within(self.bounds).code());
+                requantize.inner =
+                    self.inner.map(|inner| Inner { code: inner.code(), scale: inner.scale / grid.scale });
+                requantize.residual = self.residual.map(|residual| Residual {
+                    plane: around.reads[1].codes().0,
+                    zero: residual.zero,
+                    scale: residual.scale / grid.scale,
+                });
+                End::Codes(requantize)
+            }
+        };
+        Ok(Ready { conv, end })
+    }
+}
+
+/// What becomes of the sums.
+enum End {
+    Codes(Requantize),
+    Float { scale: Vec<f32>, bounds: [f32; 2] },
+}
+
+pub(crate) struct Ready {
+    conv: IntConv2d,
+    end: End,
+}
+
+impl Ready {
+    fn residual<'a>(&self, io: &Io<'a>) -> Option<&'a [u8]> {
+        match &self.end {
+            End::Codes(Requantize { residual: Some(_), .. }) => Some(io.reads.codes(1)),
+            _ => None,
+        }
+    }
+}
+
+impl Kernel for Ready {
+    fn scratch_len(&self) -> usize {
+        self.conv.scratch_len()
+    }
+
+    fn weight_bytes(&self) -> usize {
+        self.conv.weight_bytes()
+    }
+
+    fn run(&self, io: Io<'_>) {
+        let (x, residual) = (io.reads.codes(0), self.residual(&io));
+        match &self.end {
+            End::Codes(requantize) => self.conv.run(x, requantize, residual, io.scratch, io.write),
+            End::Float { scale, bounds: [lo, hi] } => {
+                let y: &mut [f32] = bytemuck::cast_slice_mut(io.write);
+                self.conv.run_f32(x, scale, io.scratch, y);
+                y.iter_mut().for_each(|y| *y = y.max(*lo).min(*hi));
+                let shape = self.conv.shape();
+                let (pixels, channels) = (shape.out_h() * shape.out_w(), shape.out_c);
+                if pixels > 1 && channels > 1 {
+                    // Rare: a layer that float nodes read.
+                    let channels_last = y.to_vec();
+                    layout::nhwc_to_nchw(channels, pixels, &channels_last, y);
+                }
+            }
+        }
+    }
+
+    fn bands(&self) -> usize {
+        match self.end {
+            End::Codes(_) => self.conv.shape().out_h(),
+            End::Float { .. } => 1,
+        }
+    }
+
+    fn run_band(&self, rows: Range<usize>, io: Io<'_>) {
+        let (x, residual) = (io.reads.codes(0), self.residual(&io));
+        if let End::Codes(requantize) = &self.end {
+            self.conv.run_band(x, rows, requantize, residual, io.scratch, io.write);
+        }
+    }
+}

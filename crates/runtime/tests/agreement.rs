@@ -1,0 +1,124 @@
+//! A session computes what the simulation computes, on every instruction set and however the work is cut.
+
+#[path = "../../quantize/tests/common/mod.rs"]
+mod common;
+
+use common::{Case, MADE_UP, run};
+use lowbit_graph::Graph;
+use lowbit_kernels::Isa;
+use lowbit_onnx::{WriteOptions, read_bytes, write_bytes};
+use lowbit_quantize::lower::{Flavour, qdq::qdq};
+use lowbit_quantize::simulate::simulate;
+use lowbit_quantize::{Recipe, Target};
+use lowbit_runtime::{Options, Session};
+
+const RECIPES: [&str; 4] = ["w8a8", "w4a8", "w4a4", "w3-multipoint"];
+
+/// Networks that a session takes: one input.
+fn cases() -> impl Iterator<Item = Case> {
+    Case::stored().into_iter().filter(|case| case.graph.inputs.len() == 1)
+}
+
+fn recipes() -> Vec<Recipe> {
+    let built_in = RECIPES.iter().map(|name| Recipe::named(name).unwrap());
+    built_in.chain(MADE_UP.iter().map(|(name, text)| Recipe::parse(name, text).unwrap())).collect()
+}
+
+fn session(file: &[u8], isa: Isa, threads: usize) -> Session {
+    let options = Options { threads: Some(threads), isa: Some(isa) };
+    Session::new(read_bytes(file, None).unwrap(), options).unwrap()
+}
+
+fn file(graph: &Graph) -> Vec<u8> {
+    write_bytes(graph, &WriteOptions::default()).unwrap()
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|v| v.to_bits()).collect()
+}
+
+/// Signal over noise in dB.
+fn sqnr(exact: &[f32], other: &[f32]) -> f64 {
+    let power = |v: &mut dyn Iterator<Item = f32>| v.map(|x| f64::from(x) * f64::from(x)).sum::<f64>();
+    let noise = power(&mut exact.iter().zip(other).map(|(a, b)| a - b));
+    10.0 * (power(&mut exact.iter().copied()) / noise).log10()
+}
+
+#[test]
+fn a_session_is_the_simulation_in_every_form_of_file() {
+    for case in cases() {
+        let batch = case.batch(5, 9);
+        for recipe in &recipes() {
+            let (sites, plan) = case.planned(recipe, &Target::named("onnxruntime").unwrap());
+            let simulated = run(&simulate(&case.graph, &sites, &plan), &batch);
+            let forms = Flavour::ALL.iter().map(|(form, flavour)| {
+                let bytes = file(&qdq(&case.graph, &sites, &plan, *flavour).unwrap());
+                let found = session(&bytes, Isa::best(), 1).run_all(&batch[0].to_f32()).unwrap();
+                (form, found)
+            });
+            let forms: Vec<_> = forms.collect();
+            for (form, found) in &forms {
+                let what = format!("{}, {}, {form}", case.name, recipe.name);
+                for (s, f) in simulated.iter().zip(found) {
+                    // Sums of floats round on the way, sums of integers do not: a code may be the next one, here and there.
+                    let db = sqnr(&s.to_f32(), f);
+                    assert!(db > 35.0, "{what}: {db:.1} dB");
+                }
+                // All forms hold the same integers.
+                assert_eq!(found, &forms[0].1, "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn instruction_sets_threads_and_cuts_of_the_batch_leave_no_trace() {
+    for case in cases() {
+        let (sites, plan) =
+            case.planned(&Recipe::named("w4a8").unwrap(), &Target::named("onnxruntime").unwrap());
+        let bytes = file(&qdq(&case.graph, &sites, &plan, Flavour::Packed).unwrap());
+        let batch = case.batch(7, 4)[0].to_f32();
+        let generic = session(&bytes, Isa::named("generic").unwrap(), 1);
+        let one_by_one: Vec<f32> =
+            batch.chunks(generic.input_len()).flat_map(|sample| generic.run(sample).unwrap()).collect();
+        for isa in Isa::supported() {
+            for threads in [1, 3] {
+                let session = session(&bytes, isa, threads);
+                let what = format!("{}, {isa}, {threads} threads", case.name);
+                assert_eq!(bits(&session.run(&batch).unwrap()), bits(&one_by_one), "{what}");
+                let single = session.run(&batch[..session.input_len()]).unwrap();
+                assert_eq!(bits(&single), bits(&one_by_one[..single.len()]), "{what}, alone");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_float_network_runs_as_it_is() {
+    for case in cases() {
+        let batch = case.batch(3, 5);
+        let session = session(&file(&case.graph), Isa::best(), 1);
+        let found = session.run_all(&batch[0].to_f32()).unwrap();
+        for (f, expected) in found.iter().zip(run(&case.graph, &batch)) {
+            let db = sqnr(&expected.to_f32(), f);
+            assert!(db > 90.0, "{}: {db:.1} dB", case.name);
+        }
+        assert!(!session.left().is_empty(), "{}", case.name);
+    }
+}
+
+#[test]
+fn layers_of_a_quantized_network_run_on_integers() {
+    // What stays float, of each stored network at 8 bits.
+    for case in cases() {
+        let (sites, plan) =
+            case.planned(&Recipe::named("w8a8").unwrap(), &Target::named("onnxruntime").unwrap());
+        let bytes = file(&qdq(&case.graph, &sites, &plan, Flavour::Packed).unwrap());
+        let session = session(&bytes, Isa::best(), 1);
+        for left in session.left() {
+            println!("{}: {} `{}` {}", case.name, left.op, left.node, left.reason);
+        }
+        let layers = session.steps().iter().filter(|s| s.weight_bytes > 0).count();
+        println!("{}: {layers} layers of {} weights on integers", case.name, sites.weights.len());
+    }
+}
