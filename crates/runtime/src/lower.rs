@@ -82,6 +82,8 @@ struct Lower {
     producers: HashMap<ValueId, NodeId>,
     /// How many nodes and outputs read a value.
     readers: HashMap<ValueId, usize>,
+    /// Whether tensors of rank 3 are signals, `[n, channels, length]`; else they are rows, `[n, rows, numbers]`.
+    signals: bool,
     groups: HashMap<ValueId, Group>,
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
@@ -102,7 +104,12 @@ impl Lower {
         let read = graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs);
         read.for_each(|&id| *readers.entry(id).or_default() += 1);
         let groups = passes::groups(&graph).into_iter().map(|g| (g.output, g)).collect();
+        let convolves = |node: &Node| {
+            let weight = node.input(1).and_then(|w| types[w.0].as_ref());
+            matches!(node.op, lowbit_graph::Op::Conv(_)) && weight.is_some_and(|w| w.shape.len() == 3)
+        };
         Lower {
+            signals: graph.nodes.iter().any(convolves),
             producers: graph.producers(),
             readers,
             groups,
@@ -188,8 +195,16 @@ impl Lower {
         let image = |h, w, c: usize| Plane { h, w, c: c.next_multiple_of(4), border: [0; 4] };
         match *self.ty(id).shape.as_slice() {
             [1, c] if c > 0 => Some((image(1, 1, c), 1)),
-            [1, t, c] if t * c > 0 => Some((image(1, 1, c), t)),
-            [1, c, h, w] if c * h * w > 0 => Some((image(h, w, c), 1)),
+            [1, t, c] if !self.signals && t * c > 0 => Some((image(1, 1, c), t)),
+            _ => self.image(id).filter(|[c, h, w]| c * h * w > 0).map(|[c, h, w]| (image(h, w, c), 1)),
+        }
+    }
+
+    /// `[channels, height, width]` of one sample, if a value is an image or a signal (of height 1).
+    fn image(&self, id: ValueId) -> Option<[usize; 3]> {
+        match *self.ty(id).shape.as_slice() {
+            [1, c, h, w] => Some([c, h, w]),
+            [1, c, l] if self.signals => Some([c, 1, l]),
             _ => None,
         }
     }
@@ -299,10 +314,21 @@ impl Lower {
 
     /// `[channels, height, width]` of one image of a value, for conversions between layouts.
     fn image_shape(&self, id: ValueId) -> [usize; 3] {
-        match *self.ty(id).shape.as_slice() {
-            [_, c, h, w] => [c, h, w],
-            [.., c] => [c, 1, 1],
-            [] => [1, 1, 1],
-        }
+        self.image(id).unwrap_or([self.ty(id).shape.last().copied().unwrap_or(1), 1, 1])
     }
+}
+
+/// A number per spatial axis as one for rows and one for columns: signals have columns only.
+fn both<T: Copy>(axes: &[T], rows: T) -> [T; 2] {
+    match *axes {
+        [rows, columns] => [rows, columns],
+        [columns] => [rows, columns],
+        _ => [rows; 2],
+    }
+}
+
+/// `[top, left, bottom, right]` of the cells added before and after each spatial axis.
+fn pads(begins: &[usize], ends: &[usize]) -> [usize; 4] {
+    let ([top, left], [bottom, right]) = (both(begins, 0), both(ends, 0));
+    [top, left, bottom, right]
 }

@@ -7,6 +7,7 @@ mod flatten;
 mod float;
 mod layer;
 mod lookup;
+mod mul;
 mod pool;
 mod take;
 mod window;
@@ -18,6 +19,7 @@ pub(crate) use flatten::Flatten;
 pub(crate) use float::{Float, Segment};
 pub(crate) use layer::Layer;
 pub(crate) use lookup::Lookup;
+pub(crate) use mul::Mul;
 pub(crate) use pool::{Average, Max};
 pub(crate) use take::{Map, Take};
 pub(crate) use window::Window;
@@ -48,7 +50,7 @@ macro_rules! ops {
     };
 }
 
-ops!(Add, Average, Concat, Dequantize, Flatten, Float, Layer, Lookup, Max, Quantize, Take, Window);
+ops!(Add, Average, Concat, Dequantize, Flatten, Float, Layer, Lookup, Max, Mul, Quantize, Take, Window);
 
 impl Op {
     /// The kernel of a step, packed for `isa`; none for what the float engine runs.
@@ -63,6 +65,7 @@ impl Op {
             Op::Layer(op) => Box::new(op.kernel(around)?),
             Op::Lookup(op) => Box::new(op.kernel(around)),
             Op::Max(op) => Box::new(op.kernel(around)?),
+            Op::Mul(op) => Box::new(op.kernel(around)),
             Op::Quantize(op) => Box::new(op.kernel(around)),
             Op::Take(op) => Box::new(op.kernel(around)),
             Op::Window(op) => Box::new(op.kernel(around)),
@@ -81,6 +84,7 @@ impl Op {
             Op::Layer(op) => op.what(),
             Op::Lookup(_) => "table look-up".into(),
             Op::Max(_) => "max pool".into(),
+            Op::Mul(_) => "multiply".into(),
             Op::Quantize(_) => "float to codes".into(),
             Op::Take(_) => "slice and pad".into(),
             Op::Window(op) => format!("window {}", op.read.window.name),

@@ -1,12 +1,12 @@
-//! Additions and concatenations of codes.
+//! Additions, products and concatenations of codes.
 
 use super::{Lower, Want};
 use crate::Grid;
-use crate::ops::{Add, Concat};
+use crate::ops::{Add, Concat, Mul};
 use crate::program::BufferId;
 use lowbit_graph::{Op, ValueId};
 
-/// The step of an addition (with a clip behind it) or a concatenation that ends in `id`, if all it reads are codes.
+/// The step of an addition or product (with a clip behind it) or a concatenation that ends in `id`, if all it reads are codes.
 pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<BufferId> {
     let Want::Codes(grid) = want else { return None };
     let (n, node) = lower.producer(id)?;
@@ -25,12 +25,25 @@ pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<Buffer
             let y = lower.code_buffer(id, grid)?;
             Some(lower.step(node.name, Add { inputs: [grids[0], grids[1]], bounds }, reads, y))
         }
+        (Op::Mul(_), &[a, b]) => {
+            let whole = |v: &ValueId| &lower.ty(*v).shape == shape;
+            let gate = |v: &ValueId| lower.image(*v).is_some_and(|[c, h, w]| c == shape[1] && h * w == 1);
+            // The gate, if one is, is the second.
+            let (a, b, grids) = match () {
+                () if whole(&a) && (whole(&b) || gate(&b)) => (a, b, [grids[0], grids[1]]),
+                () if whole(&b) && gate(&a) => (b, a, [grids[1], grids[0]]),
+                () => return None,
+            };
+            let reads = vec![lower.codes(a), lower.codes(b)];
+            let y = lower.code_buffer(id, grid)?;
+            Some(lower.step(node.name, Mul { inputs: grids, bounds }, reads, y))
+        }
         (Op::Concat(op), _) if bounds[0] == f32::NEG_INFINITY && bounds[1] == f32::INFINITY => {
             let rank = shape.len() as i64;
             let axis = if op.axis < 0 { op.axis + rank } else { op.axis };
             let channels: Vec<usize> = inputs.iter().map(|v| lower.ty(*v).shape[axis as usize]).collect();
             // Along channels only.
-            if axis != if rank == 3 { 2 } else { 1 } {
+            if axis != if lower.image(sum).is_none() { rank - 1 } else { 1 } {
                 return None;
             }
             let reads = inputs.iter().map(|&v| lower.codes(v)).collect();

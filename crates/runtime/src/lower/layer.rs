@@ -1,6 +1,6 @@
 //! Convolutions and matrix products with their bias, residual addition and clip.
 
-use super::{Lower, Want};
+use super::{Lower, Want, both, pads};
 use crate::Grid;
 use crate::ops::Layer;
 use crate::program::BufferId;
@@ -118,19 +118,19 @@ impl Shape {
         let (x, w) = (&lower.ty(data).shape, weight.shape());
         match &node.op {
             Op::Conv(op) => {
-                let &[_, in_c, in_h, in_w] = x.as_slice() else {
-                    return Err(format!("convolves {} axes, not 2", x.len().saturating_sub(2)));
-                };
+                let axes = x.len().saturating_sub(2);
+                let [in_c, in_h, in_w] =
+                    lower.image(data).ok_or_else(|| format!("convolves {axes} axes, not 1 or 2"))?;
                 let r = op.resolve(x, w).map_err(|e| e.to_string())?;
                 let conv = Conv2d {
                     in_h,
                     in_w,
                     in_c,
                     out_c: w[0],
-                    kernel: [r.kernel[0], r.kernel[1]],
-                    stride: [r.strides[0], r.strides[1]],
-                    dilation: [r.dilations[0], r.dilations[1]],
-                    pads: [r.begins[0], r.begins[1], r.ends[0], r.ends[1]],
+                    kernel: both(&r.kernel, 1),
+                    stride: both(&r.strides, 1),
+                    dilation: both(&r.dilations, 1),
+                    pads: pads(&r.begins, &r.ends),
                     groups: op.group,
                 };
                 conv.check().map_err(|e| e.to_string())?;

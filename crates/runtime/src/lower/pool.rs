@@ -1,6 +1,6 @@
 //! Averages over windows and over whole images.
 
-use super::{Lower, Want};
+use super::{Lower, Want, both, pads};
 use crate::ops::Average;
 use crate::program::BufferId;
 use lowbit_graph::{Input, Op, ValueId};
@@ -13,7 +13,7 @@ pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<Buffer
     let node = node.clone();
     let x = node.input(0)?;
     let input = lower.grid(x)?;
-    let &[_, c, h, w] = lower.ty(x).shape.as_slice() else { return None };
+    let [c, h, w] = lower.image(x)?;
     let pool = match &node.op {
         Op::GlobalAveragePool(_) => whole([h, w, c]),
         Op::ReduceMean(op) => {
@@ -24,7 +24,9 @@ pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<Buffer
                 })
             };
             let inputs: Vec<_> = node.inputs.iter().map(|&i| typed(i)).collect();
-            (op.reduced(&inputs).ok()? == [false, false, true, true]).then(|| whole([h, w, c]))?
+            let reduced = op.reduced(&inputs).ok()?;
+            let spatial = matches!(&reduced[..], [false, false, rest @ ..] if rest.iter().all(|&r| r));
+            spatial.then(|| whole([h, w, c]))?
         }
         Op::AveragePool(op) => {
             let r = op.resolve(&lower.ty(x).shape).ok()?;
@@ -37,10 +39,10 @@ pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<Buffer
                 in_h: h,
                 in_w: w,
                 channels: c,
-                kernel: [r.kernel[0], r.kernel[1]],
-                stride: [r.strides[0], r.strides[1]],
-                dilation: [r.dilations[0], r.dilations[1]],
-                pads: [r.begins[0], r.begins[1], r.ends[0], r.ends[1]],
+                kernel: both(&r.kernel, 1),
+                stride: both(&r.strides, 1),
+                dilation: both(&r.dilations, 1),
+                pads: pads(&r.begins, &r.ends),
                 ceil: false,
             }
         }

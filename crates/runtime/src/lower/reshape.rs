@@ -1,6 +1,6 @@
 //! Nodes that pass codes on: the output has the grid of the input.
 
-use super::Lower;
+use super::{Lower, both, pads};
 use crate::Grid;
 use crate::ops::{Flatten, Map, Max, Take, Window};
 use crate::program::BufferId;
@@ -115,22 +115,21 @@ fn take(lower: &Lower, node: &Node, id: ValueId) -> Option<Take> {
 fn flattens(lower: &Lower, node: &Node) -> bool {
     let Some(from) = node.input(0).filter(|&id| lower.plane(id).is_some()) else { return false };
     let to = &lower.ty(node.outputs[0]).shape;
-    matches!((lower.ty(from).shape.as_slice(), to.as_slice()), ([1, c, h, w], &[1, n]) if n == c * h * w)
+    lower.image(from).is_some_and(|[c, h, w]| to.as_slice() == [1, c * h * w])
 }
 
 fn max_pool(lower: &Lower, node: &Node) -> Option<Pool2d> {
     let Op::MaxPool(op) = &node.op else { return None };
-    let shape = &lower.ty(node.input(0)?).shape;
-    let &[_, channels, in_h, in_w] = shape.as_slice() else { return None };
-    let r = op.resolve(shape).ok()?;
+    let [channels, in_h, in_w] = lower.image(node.input(0)?)?;
+    let r = op.resolve(&lower.ty(node.input(0)?).shape).ok()?;
     let pool = Pool2d {
         in_h,
         in_w,
         channels,
-        kernel: [r.kernel[0], r.kernel[1]],
-        stride: [r.strides[0], r.strides[1]],
-        dilation: [r.dilations[0], r.dilations[1]],
-        pads: [r.begins[0], r.begins[1], r.ends[0], r.ends[1]],
+        kernel: both(&r.kernel, 1),
+        stride: both(&r.strides, 1),
+        dilation: both(&r.dilations, 1),
+        pads: pads(&r.begins, &r.ends),
         ceil: op.ceil,
     };
     pool.check().is_ok().then_some(pool)
