@@ -9,6 +9,7 @@
 pub(crate) mod bytes;
 mod conv2d;
 mod linear;
+mod peak;
 mod plane;
 pub mod reference;
 mod requantize;
@@ -17,6 +18,7 @@ mod weights;
 
 pub use conv2d::IntConv2d;
 pub use linear::IntLinear;
+pub use peak::peak;
 pub use plane::Plane;
 pub use requantize::{Code, Inner, Requantize, Residual, Steps};
 pub use weights::{WeightBits, Weights};

@@ -7,6 +7,8 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::integer::bytes::{self, ByteKernel, ByteSimd};
+#[cfg(target_arch = "x86_64")]
+use crate::integer::simd::{Avx512Vnni, Int256, Paired, Vnni, Widened};
 use crate::integer::simd::{GenericInt, IntKernel, IntSimd};
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
@@ -146,9 +148,29 @@ impl Isa {
     }
 
     /// Runs the integer `kernel` compiled for this instruction set.
-    #[allow(dead_code, reason = "until the first bodies")]
     pub(crate) fn run_int<K: IntKernel>(self, kernel: K) -> K::Output {
-        GenericInt.call(kernel)
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found these features on this CPU.
+            Kind::Avx512Vnni => unsafe { Avx512Vnni::new() }.call(kernel),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found avx2, fma and avxvnni on this CPU.
+            Kind::AvxVnni => unsafe { Int256::<Vnni>::new() }.call(kernel),
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found avx2 and fma on this CPU.
+            Kind::Avx512 | Kind::Avx2 => unsafe { Int256::<Widened>::new() }.call(kernel),
+            Kind::Generic => GenericInt.call(kernel),
+        }
+    }
+
+    /// The same where no sum of two neighbouring products leaves 16 bits, which some instruction sets are faster with.
+    pub(crate) fn run_int_paired<K: IntKernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found avx2 and fma on this CPU.
+            Kind::Avx512 | Kind::Avx2 => unsafe { Int256::<Paired>::new() }.call(kernel),
+            _ => self.run_int(kernel),
+        }
     }
 
     /// Runs `kernel`, which takes vectors of bytes, compiled for this instruction set.

@@ -25,3 +25,8 @@ pub(crate) fn assert_close(
         assert!(close, "{what:?}: value {i} is {got}, not {want}");
     }
 }
+
+/// `len` bytes, the same for the same seed.
+pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
+    noise(len, seed).into_iter().map(|x| (x * 128.0 + 128.0) as u8).collect()
+}

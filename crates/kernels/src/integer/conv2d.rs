@@ -2,8 +2,12 @@
 
 mod dense;
 mod depthwise;
+mod finish;
+mod grid;
+mod panel;
 #[cfg(test)]
 mod tests;
+mod tile;
 
 use std::ops::Range;
 

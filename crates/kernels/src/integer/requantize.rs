@@ -5,7 +5,6 @@
 
 mod vector;
 
-#[allow(unused_imports, reason = "until the first bodies")]
 pub(crate) use vector::Encoder;
 
 use super::Plane;
@@ -113,7 +112,6 @@ impl Requantize {
     }
 
     /// Scales of all channels, and zeros up to whole vectors.
-    #[allow(dead_code, reason = "until the first bodies")]
     pub(crate) fn scales(&self) -> &[f32] {
         &self.scale
     }

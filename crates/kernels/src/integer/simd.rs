@@ -4,10 +4,16 @@
 //! compiles them with the instruction set's features, and a value of an implementing type is the proof that the CPU
 //! has those. The f32 arithmetic of requantization is that of [`IntSimd::Float`].
 
-#![allow(dead_code, reason = "until the first bodies")]
-
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod generic;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx2::{Int256, Paired, Vnni, Widened};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use avx512::Avx512Vnni;
 pub(crate) use generic::GenericInt;
 
 use crate::simd::Simd;

@@ -76,11 +76,17 @@ impl Weights<'_> {
     }
 
     /// What is added to `Σ x·w`: `bias − zero_x·Σ w` of output `o`. Wraps, as all sums do.
-    #[allow(dead_code, reason = "until the first bodies")]
     pub(crate) fn offset(&self, o: usize) -> i32 {
         let terms = self.codes.len() / self.bias.len();
         let sum = self.codes[o * terms..][..terms].iter().fold(0i32, |sum, &w| sum.wrapping_add(w.into()));
         self.bias[o].wrapping_sub(sum.wrapping_mul(self.zero_x.into()))
+    }
+
+    /// Whether no two codes times these weights add up to more than 16 bits.
+    pub(crate) fn pair_fits(&self, pair: [i8; 2]) -> bool {
+        let max = i32::from(self.max_x.max(self.zero_x));
+        let sum = |of: fn(i32) -> i32| max * pair.iter().map(|&w| of(w.into())).sum::<i32>();
+        sum(|w| w.max(0)) <= i16::MAX.into() && sum(|w| w.min(0)) >= i16::MIN.into()
     }
 
     /// The smallest and largest sum that any input of codes `0..=max_x` gives at output `o`. Kernels are right where

@@ -1,48 +1,83 @@
-//! Convolution whose sums run over channels.
+//! Dense convolution: blocks of pixels that fit the cache, panels of output channels, register tiles.
+//!
+//! A group is a panel of few input channels, so that grouped convolutions are the same loop; weights of input channels
+//! that an output of the panel does not see are zero.
 
 use std::ops::Range;
 
-use crate::integer::{Plane, Requantize, WeightBits, Weights, reference};
-use crate::{Conv2d, Isa};
+use super::finish::{Finish, Form};
+use super::grid::{Grid, Walk};
+use super::panel::{Panel, Widen, pack, packed_len, widened_len};
+use super::tile::{Tiles, tiling};
+use crate::integer::simd::{IntKernel, IntSimd};
+use crate::integer::{Plane, Requantize, WeightBits, Weights};
+use crate::{Aligned, AlignedBytes, Conv2d, Isa};
+
+/// Bytes of input per block: a quarter of a common 1 MiB second-level cache.
+const BLOCK: usize = 256 * 1024;
 
 #[derive(Clone, Debug)]
 pub(super) struct Dense {
+    isa: Isa,
     shape: Conv2d,
     input: Plane,
     output: Plane,
-    codes: Vec<i8>,
-    bias: Vec<i32>,
-    zero_x: u8,
+    bits: WeightBits,
+    /// No two neighbouring products leave 16 bits.
+    paired: bool,
+    panels: Vec<Panel>,
+    weights: AlignedBytes,
+    /// What sums start from, per stored channel of all panels.
+    offsets: Aligned<i32>,
+    scratch_len: usize,
 }
 
 impl Dense {
-    pub(super) fn new(_: Isa, shape: &Conv2d, input: Plane, output: Plane, weights: &Weights<'_>) -> Dense {
+    pub(super) fn new(isa: Isa, shape: &Conv2d, input: Plane, output: Plane, weights: &Weights<'_>) -> Dense {
+        let lanes = isa.run_int(Lanes);
+        let (mut panels, mut packed) = (Vec::new(), Vec::new());
+        let width =
+            Dense::grid(shape, &input, Walk::interior(&output, 0), None, 1, 0..output.h).lines()[0].width;
+        let mut paired = true;
+        let mut channel = 0;
+        for vectors in isa.run_int(Split { width, vectors: output.c.div_ceil(lanes) }) {
+            let mut panel = Panel::new(shape, &input, channel, vectors, vectors * lanes);
+            let widened = panel.widened(shape, vectors * lanes, weights);
+            paired &= widened.chunks_exact(2).all(|pair| weights.pair_fits([pair[0] as i8, pair[1] as i8]));
+            let start = packed.len();
+            packed.resize(start + packed_len(widened.len(), weights.bits), 0);
+            pack(&widened, weights.bits, &mut packed[start..]);
+            panel.weights = start..packed.len();
+            panels.push(panel);
+            channel += vectors * lanes;
+        }
+        let mut offsets = Aligned::zeroed(channel);
+        (0..shape.out_c).for_each(|o| offsets[o] = weights.offset(o));
+        let widest = panels.iter().map(|panel| panel.weights.len()).max().unwrap_or(0);
         Dense {
+            isa,
             shape: *shape,
             input,
             output,
-            codes: weights.codes.to_vec(),
-            bias: weights.bias.to_vec(),
-            zero_x: weights.zero_x,
-        }
-    }
-
-    fn weights(&self) -> Weights<'_> {
-        Weights {
-            codes: &self.codes,
-            bits: WeightBits::Eight,
-            bias: &self.bias,
-            zero_x: self.zero_x,
-            max_x: 255,
+            bits: weights.bits,
+            paired,
+            panels,
+            weights: AlignedBytes::from(&packed[..]),
+            offsets,
+            // Room to start on a cache line.
+            scratch_len: match widened_len(widest, weights.bits) {
+                0 => 0,
+                len => len + 63,
+            },
         }
     }
 
     pub(super) fn weight_bytes(&self) -> usize {
-        self.codes.len() + 4 * self.bias.len()
+        self.weights.len() + 4 * self.offsets.len()
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        0
+        self.scratch_len
     }
 
     pub(super) fn run(
@@ -50,11 +85,14 @@ impl Dense {
         input: &[u8],
         requantize: &Requantize,
         residual: Option<&[u8]>,
-        _: &mut [u8],
+        scratch: &mut [u8],
         output: &mut [u8],
     ) {
-        let sums = reference::conv2d(&self.shape, &self.input, input, &self.weights());
-        reference::requantize(requantize, &sums, residual, &self.output, output);
+        let images = input.len() / self.input.len();
+        let walk = Walk::interior(&self.output, 0);
+        let added = requantize.residual.map(|added| Walk::interior(&added.plane, 0));
+        let grid = Dense::grid(&self.shape, &self.input, walk, added, images, 0..self.output.h);
+        self.codes(&grid, input, requantize, residual, scratch, output);
     }
 
     pub(super) fn run_band(
@@ -66,17 +104,165 @@ impl Dense {
         scratch: &mut [u8],
         output: &mut [u8],
     ) {
-        let mut whole = vec![0; self.output.len()];
-        self.run(image, requantize, residual, scratch, &mut whole);
-        for (y, to) in rows.zip(output.chunks_exact_mut(self.output.row_len())) {
-            let (from, at) = (self.output.offset(y, 0), self.output.border[1] * self.output.c);
-            let len = self.output.w * self.output.c;
-            to[at..][..len].copy_from_slice(&whole[from..][..len]);
-        }
+        let walk = Walk { start: self.output.border[1] * self.output.c, ..Walk::interior(&self.output, 0) };
+        let added = requantize.residual.map(|added| Walk::interior(&added.plane, rows.start));
+        let grid = Dense::grid(&self.shape, &self.input, walk, added, 1, rows);
+        self.codes(&grid, image, requantize, residual, scratch, output);
     }
 
-    pub(super) fn run_f32(&self, input: &[u8], scale: &[f32], _: &mut [u8], output: &mut [f32]) {
-        let sums = reference::conv2d(&self.shape, &self.input, input, &self.weights());
-        output.copy_from_slice(&reference::scale(&sums, scale));
+    fn codes(
+        &self,
+        grid: &Grid,
+        input: &[u8],
+        requantize: &Requantize,
+        residual: Option<&[u8]>,
+        scratch: &mut [u8],
+        output: &mut [u8],
+    ) {
+        if grid.is_empty() {
+            return;
+        }
+        assert!(grid.output.at(grid.last()) + self.output.c <= output.len(), "output holds the grid");
+        let residual = residual.map_or(std::ptr::null(), |residual| {
+            assert!(
+                grid.residual.at(grid.last()) + self.output.c <= residual.len(),
+                "residual holds the grid"
+            );
+            residual.as_ptr()
+        });
+        let form = Form::Codes { requantize, residual, output: output.as_mut_ptr() };
+        // SAFETY: the last pixels are inside, asserted above, and so are those before them.
+        unsafe { self.compute(grid, input, scratch, requantize.scales(), self.output.c, form) }
+    }
+
+    pub(super) fn run_f32(&self, input: &[u8], scale: &[f32], scratch: &mut [u8], output: &mut [f32]) {
+        let images = input.len() / self.input.len();
+        let walk = Walk::dense(self.output.h, self.output.w, self.shape.out_c);
+        let grid = Dense::grid(&self.shape, &self.input, walk, None, images, 0..self.output.h);
+        if grid.is_empty() {
+            return;
+        }
+        assert!(grid.output.at(grid.last()) + self.shape.out_c <= output.len(), "output holds the grid");
+        let form = Form::Reals { output: output.as_mut_ptr() };
+        // SAFETY: the last pixel is inside, asserted above, and so are those before it.
+        unsafe { self.compute(&grid, input, scratch, scale, self.shape.out_c, form) }
+    }
+
+    /// Output rows `rows` of `images` images. Where there is no residual, its walk is the output's.
+    fn grid(
+        shape: &Conv2d,
+        input: &Plane,
+        output: Walk,
+        residual: Option<Walk>,
+        images: usize,
+        rows: Range<usize>,
+    ) -> Grid {
+        let source = Walk::windows(shape, input, rows.start);
+        let residual = residual.unwrap_or(output);
+        Grid { images, rows: rows.len(), width: shape.out_w(), source, residual, output }
+    }
+
+    /// # Safety
+    /// `form` is valid for the walks of `grid` and `channels` channels.
+    unsafe fn compute(
+        &self,
+        grid: &Grid,
+        input: &[u8],
+        scratch: &mut [u8],
+        scale: &[f32],
+        channels: usize,
+        form: Form<'_>,
+    ) {
+        let reach =
+            self.panels.iter().flat_map(|panel| &panel.runs).map(|run| run.offset + 4 * run.quads).max();
+        assert!(grid.source.at(grid.last()) + reach.unwrap_or(0) <= input.len(), "input holds all windows");
+        let aligned = scratch.as_ptr().align_offset(64).min(scratch.len());
+        let scratch = &mut scratch[aligned..];
+        for lines in grid.lines().iter().filter(|lines| !lines.is_empty()) {
+            lines.for_each_block(BLOCK, |block| {
+                let kernel = BlockKernel { dense: self, grid: block, input, scratch, scale, channels, form };
+                if self.paired { self.isa.run_int_paired(kernel) } else { self.isa.run_int(kernel) }
+            });
+        }
+    }
+}
+
+/// Sums of an instruction set's vector.
+struct Lanes;
+
+impl IntKernel for Lanes {
+    type Output = usize;
+    #[inline(always)]
+    fn run<S: IntSimd>(self, _: S) -> usize {
+        S::LANES
+    }
+}
+
+/// Vectors of each panel, for rows of `width` pixels: those whose tiles take the least time.
+struct Split {
+    width: usize,
+    vectors: usize,
+}
+
+impl IntKernel for Split {
+    type Output = Vec<usize>;
+    #[inline(always)]
+    fn run<S: IntSimd>(self, _: S) -> Vec<usize> {
+        let time = |panels: &Vec<usize>| -> usize {
+            panels.iter().map(|&vectors| tiling(self.width, vectors, S::PIXELS[vectors - 1]).0).sum()
+        };
+        let equal = |widest: usize| -> Vec<usize> {
+            let panels = self.vectors.div_ceil(widest);
+            (0..panels).map(|panel| (self.vectors - panel).div_ceil(panels)).collect()
+        };
+        let widths = (1..=4).filter(|&vectors| S::PIXELS[vectors - 1] > 0);
+        widths.map(equal).min_by_key(time).unwrap_or_default()
+    }
+}
+
+struct BlockKernel<'a> {
+    dense: &'a Dense,
+    grid: &'a Grid,
+    input: &'a [u8],
+    scratch: &'a mut [u8],
+    scale: &'a [f32],
+    channels: usize,
+    form: Form<'a>,
+}
+
+impl IntKernel for BlockKernel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: IntSimd>(self, simd: S) {
+        let Dense { bits, panels, weights, offsets, .. } = self.dense;
+        for panel in panels.iter().filter(|panel| panel.channel < self.channels) {
+            let packed = &weights[panel.weights.clone()];
+            let widened = &mut self.scratch[..widened_len(packed.len(), *bits)];
+            let weights = if *bits == WeightBits::Eight {
+                packed
+            } else {
+                simd.call(Widen { packed, bits: *bits, widened: &mut *widened });
+                &*widened
+            };
+            let finish = Finish {
+                scale: &self.scale[panel.channel.min(self.scale.len())..],
+                channels: (self.channels - panel.channel).min(panel.vectors * S::LANES),
+                residual_at: self.grid.residual.offset_by(panel.channel),
+                output_at: self.grid.output.offset_by(panel.channel),
+                form: self.form,
+            };
+            let tiles = Tiles {
+                grid: self.grid,
+                source: self.input.as_ptr(),
+                runs: &panel.runs,
+                weights: weights.as_ptr(),
+                offsets: offsets[panel.channel..].as_ptr(),
+                finish: &finish,
+            };
+            // SAFETY: the input holds all windows, asserted in `compute`, whose caller vouches for the form. A panel's
+            // weights were packed for just these runs, its offsets for its lanes.
+            unsafe { tiles.run(simd, panel.vectors) };
+        }
     }
 }

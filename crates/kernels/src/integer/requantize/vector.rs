@@ -1,7 +1,5 @@
 //! Requantization of vectors of sums, in registers: [`Requantize::encode`] lane by lane.
 
-#![allow(dead_code, reason = "until the first bodies")]
-
 use super::{Code, Requantize, Steps};
 use crate::integer::simd::{Floats, IntSimd};
 use crate::simd::Simd;
