@@ -8,8 +8,8 @@
 //!    better than all ten and than the codes that came in;
 //! 3. Powell's method ([`crate::powell`]) changes all clips jointly, by the loss alone.
 //!
-//! The loss is the cross-entropy with the labels, or without them the divergence from the float network's scores, on the
-//! first `samples` of the calibration samples. After each sweep the others decide whether it is kept.
+//! The loss is the cross-entropy with the labels, or the divergence from the float network's scores, both divided by
+//! `temperature`, on the first `samples` of the calibration samples. After each sweep the others decide whether it is kept.
 //!
 //! Differences from the authors' code, all towards what their text intends: the logarithm of a clip is searched, in first
 //! steps of a tenth, where theirs steps by 1 whatever the clip; a worse end is not kept; weights keep one scale per channel
@@ -55,6 +55,7 @@ pub(super) const ENTRY: Entry = Entry::new::<Lapq>(
             "start",
             "lp (default): the best of the layer-wise clips and the codes that came in | plan: the latter",
         ),
+        ("temperature", "what scores are divided by for kl: softer distributions tell more (default 4)"),
         ("p", "least and most p of the layer-wise clips, 0.5 to 8 (default [2, 4])"),
         ("samples", "samples to search on (default 512); at least a quarter of all is left to decide"),
         ("sweeps", "sweeps of Powell's method (default by effort: 1, 2, 4)"),
@@ -101,6 +102,8 @@ pub struct Lapq {
     pub on: On,
     /// What steps are chosen by.
     pub loss: By,
+    /// What scores are divided by for `kl`, above 0.
+    pub temperature: f64,
     /// Where the search starts.
     pub start: Start,
     /// Least and most `p`.
@@ -120,6 +123,7 @@ impl Default for Lapq {
         Lapq {
             on: On::Both,
             loss: By::Auto,
+            temperature: 4.0,
             start: Start::Lp,
             p: [2.0, 4.0],
             samples: 512,
@@ -160,6 +164,8 @@ impl Lapq {
         let [least, most] = self.p;
         let message = if !(0.5 <= least && least < most && most <= 8.0) {
             format!("p is {least} to {most}; accepted: 0.5 to 8, the first less than the second")
+        } else if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            format!("temperature is {}; accepted: a positive number", self.temperature)
         } else if bench.graph.inputs.len() != 1 || bench.graph.outputs.is_empty() {
             format!(
                 "the network has {} inputs and {} outputs; the loss needs one input and an output",
@@ -192,13 +198,13 @@ impl Lapq {
             (By::CrossEntropy | By::Auto, Some(labels)) => Ok(Loss::CrossEntropy(labels.clone())),
             (By::Kl | By::Auto, _) => {
                 let (float, _) = Cuts::new(*bench, samples, bench.graph, &[]);
-                let mut all = Vec::new();
+                let (temperature, mut all) = (self.temperature, Vec::new());
                 let n = samples.len() / rows_fixed(bench.graph).unwrap_or(1)
                     * rows_fixed(bench.graph).unwrap_or(1);
                 float.scores(bench.graph, &float.input(0..n), |_, scores| {
-                    all.extend(log_probabilities(scores));
+                    all.extend(log_probabilities(scores, temperature));
                 })?;
-                Ok(Loss::Divergence(all))
+                Ok(Loss::Divergence { temperature, float: all })
             }
         }
     }

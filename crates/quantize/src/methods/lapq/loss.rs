@@ -6,18 +6,25 @@
 pub enum Loss {
     /// Cross-entropy with the class of each sample, in nats.
     CrossEntropy(Vec<u32>),
-    /// Kullback-Leibler divergence from the float network's distribution, in nats: its log-probabilities, `[samples,
-    /// classes]`.
-    Divergence(Vec<f64>),
+    /// Kullback-Leibler divergence from the float network's distribution, in nats, both softened by a temperature.
+    Divergence {
+        /// Scores are divided by it.
+        temperature: f64,
+        /// The float network's [`log_probabilities`] at that temperature, `[samples, classes]`.
+        float: Vec<f64>,
+    },
 }
 
 impl Loss {
     /// The loss of sample `i`.
     pub fn of(&self, i: usize, scores: &[f32]) -> f64 {
-        let log = log_probabilities(scores);
         match self {
-            Loss::CrossEntropy(labels) => -log.get(labels[i] as usize).copied().unwrap_or(f64::NAN),
-            Loss::Divergence(float) => {
+            Loss::CrossEntropy(labels) => {
+                let log = log_probabilities(scores, 1.0);
+                -log.get(labels[i] as usize).copied().unwrap_or(f64::NAN)
+            }
+            Loss::Divergence { temperature, float } => {
+                let log = log_probabilities(scores, *temperature);
                 let float = &float[i * log.len()..(i + 1) * log.len()];
                 float.iter().zip(&log).map(|(f, q)| libm::exp(*f) * (f - q)).sum()
             }
@@ -25,12 +32,13 @@ impl Loss {
     }
 }
 
-/// Logarithms of the softmax of scores.
-pub fn log_probabilities(scores: &[f32]) -> Vec<f64> {
-    let most = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(f64::from(s)));
-    let total: f64 = scores.iter().map(|&s| libm::exp(f64::from(s) - most)).sum();
+/// Logarithms of the softmax of scores divided by `temperature`.
+pub fn log_probabilities(scores: &[f32], temperature: f64) -> Vec<f64> {
+    let scores: Vec<f64> = scores.iter().map(|&s| f64::from(s) / temperature).collect();
+    let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let total: f64 = scores.iter().map(|s| libm::exp(s - most)).sum();
     let norm = most + libm::log(total);
-    scores.iter().map(|&s| f64::from(s) - norm).collect()
+    scores.iter().map(|s| s - norm).collect()
 }
 
 #[cfg(test)]
@@ -47,7 +55,7 @@ mod tests {
     #[test]
     fn divergence_is_zero_for_the_float_scores_alone() {
         let scores = [0.5, -1.0, 2.0];
-        let loss = Loss::Divergence(log_probabilities(&scores));
+        let loss = Loss::Divergence { temperature: 2.0, float: log_probabilities(&scores, 2.0) };
         assert!(loss.of(0, &scores).abs() < 1e-12);
         assert!(loss.of(0, &[0.5, -1.0, 1.9]) > 0.0);
     }

@@ -11,9 +11,9 @@ use lowbit_tensor::number::{decode, encode};
 /// How far beyond the largest magnitude clips are tried.
 const BEYOND: f64 = 1.2;
 /// Clips tried before the best one is refined: the error has several minima.
-const GRID: usize = 48;
-/// Golden sections of the two intervals around the best clip of the grid: to 2e-5 of the largest magnitude.
-const SECTIONS: usize = 16;
+const GRID: usize = 32;
+/// Golden sections of the two intervals around the best clip of the grid: to 2e-4 of the largest magnitude.
+const SECTIONS: usize = 12;
 
 /// The clip of least `error(clip)` in `(0, 1.2 · reach]`: a grid, then golden sections around its best.
 pub fn best_clip(reach: f64, error: impl Fn(f64) -> f64) -> f64 {
