@@ -6,19 +6,31 @@
 //! [`Requantize`] turns sums into the codes of the next edge, with the additions and activations fused there. All of
 //! this arithmetic is the same bit for bit on every instruction set: the [`mod@reference`] twin defines it.
 
+mod add;
 pub(crate) mod bytes;
+mod concat;
 mod conv2d;
 mod linear;
+mod lookup;
 mod peak;
 mod plane;
+mod pool;
+mod quantize;
 pub mod reference;
 mod requantize;
 pub(crate) mod simd;
 mod weights;
+mod window;
 
+pub use add::IntAdd;
+pub use concat::ConcatPart;
 pub use conv2d::IntConv2d;
 pub use linear::IntLinear;
+pub use lookup::{Table, lookup, lookup_in_place};
 pub use peak::peak;
 pub use plane::Plane;
+pub use pool::{Average, IntPool2d, IntPooling};
+pub use quantize::Quantizer;
 pub use requantize::{Code, Inner, Requantize, Residual, Steps};
 pub use weights::{WeightBits, Weights};
+pub use window::{PairTables, window, window_in_place};

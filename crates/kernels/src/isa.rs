@@ -173,6 +173,12 @@ impl Isa {
         }
     }
 
+    /// Whether kernels may use AVX-512 VBMI too, a look-up of 128 bytes: next to VNNI, where the CPU has it.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn has_vbmi(self) -> bool {
+        self.0 == Kind::Avx512Vnni && is_x86_feature_detected!("avx512vbmi")
+    }
+
     /// Runs `kernel`, which takes vectors of bytes, compiled for this instruction set.
     pub(crate) fn run_bytes<K: ByteKernel>(self, kernel: K) -> K::Output {
         match self.0 {

@@ -115,7 +115,7 @@ impl Pool2d {
     }
 
     /// Taps of the `nth` window along `axis` that meet the image, and how many meet the padded image.
-    fn taps(&self, axis: usize, nth: usize) -> (Range<usize>, usize) {
+    pub(crate) fn taps(&self, axis: usize, nth: usize) -> (Range<usize>, usize) {
         let size = [self.in_h, self.in_w][axis];
         let (start, before, step) = (nth * self.stride[axis], self.pads[axis], self.dilation[axis]);
         let below = |end: usize| end.saturating_sub(start).div_ceil(step).min(self.kernel[axis]);

@@ -60,6 +60,8 @@ pub(crate) trait ByteSimd: Copy {
     fn pairs(self, a: Self::B) -> [Self::B; 4];
     /// Bytes to lanes, in the order of [`order`].
     fn widen(self, a: Self::B) -> [Self::I; 4];
+    /// The four bytes of each lane, from the lanes of four vectors, which hold 0..=255.
+    fn join(self, lanes: [Self::I; 4]) -> Self::B;
     /// Lanes to bytes, undoing the order of [`ByteSimd::widen`]. Lanes hold 0..=255.
     fn narrow(self, lanes: [Self::I; 4]) -> Self::B;
 
@@ -102,6 +104,14 @@ pub(crate) trait ByteSimd: Copy {
     /// # Safety
     /// `BYTES` bytes are writable at `at`.
     unsafe fn store_b(self, at: *mut u8, v: Self::B);
+    /// The first `n` bytes, the rest zero.
+    ///
+    /// # Safety
+    /// `n < BYTES`, and `n` bytes are readable at `at`.
+    unsafe fn load_first(self, at: *const u8, n: usize) -> Self::B;
+    /// # Safety
+    /// `n < BYTES`, and `n` bytes are writable at `at`.
+    unsafe fn store_first(self, at: *mut u8, v: Self::B, n: usize);
     /// # Safety
     /// `LANES` values are readable at `at`.
     unsafe fn load_i(self, at: *const i32) -> Self::I;
@@ -118,29 +128,24 @@ pub(crate) trait ByteSimd: Copy {
     /// The bytes at the start of `x`; where `x` is shorter than a vector, the others are 0.
     #[inline(always)]
     fn read(self, x: &[u8]) -> Self::B {
-        let mut whole = [0; MAX_BYTES];
-        let x = match x.len() {
-            n if n >= Self::BYTES => x,
-            n => {
-                whole[..n].copy_from_slice(x);
-                &whole
-            }
-        };
-        // SAFETY: either slice holds `BYTES` bytes.
-        unsafe { self.load_b(x.as_ptr()) }
+        if x.len() >= Self::BYTES {
+            // SAFETY: the slice holds at least `BYTES` bytes.
+            unsafe { self.load_b(x.as_ptr()) }
+        } else {
+            // SAFETY: the slice holds `x.len() < BYTES` bytes.
+            unsafe { self.load_first(x.as_ptr(), x.len()) }
+        }
     }
 
     /// Writes `v` to the start of `x`, as far as `x` goes.
     #[inline(always)]
     fn write(self, x: &mut [u8], v: Self::B) {
         if x.len() >= Self::BYTES {
-            // SAFETY: the slice holds `BYTES` bytes.
+            // SAFETY: the slice holds at least `BYTES` bytes.
             unsafe { self.store_b(x.as_mut_ptr(), v) }
         } else {
-            let mut whole = [0; MAX_BYTES];
-            // SAFETY: the array holds the widest vector.
-            unsafe { self.store_b(whole.as_mut_ptr(), v) }
-            x.copy_from_slice(&whole[..x.len()]);
+            // SAFETY: the slice holds `x.len() < BYTES` bytes.
+            unsafe { self.store_first(x.as_mut_ptr(), v, x.len()) }
         }
     }
 }

@@ -58,6 +58,10 @@ macro_rules! generic {
                 array::from_fn(|v| a.map(|four| i32::from(four[v])))
             }
             #[inline(always)]
+            fn join(self, lanes: [Self::I; 4]) -> Self::B {
+                self.narrow(lanes)
+            }
+            #[inline(always)]
             fn narrow(self, lanes: [Self::I; 4]) -> Self::B {
                 array::from_fn(|l| lanes.map(|vector| vector[l] as u8))
             }
@@ -149,6 +153,19 @@ macro_rules! generic {
             unsafe fn store_b(self, at: *mut u8, v: Self::B) {
                 // SAFETY: the caller gives room for `BYTES` bytes; arrays of bytes need no alignment.
                 unsafe { at.cast::<Self::B>().write(v) }
+            }
+            #[inline(always)]
+            unsafe fn load_first(self, at: *const u8, n: usize) -> Self::B {
+                // SAFETY: the caller gives `n` readable bytes, and only those are read.
+                let byte = |i| if i < n { unsafe { at.add(i).read() } } else { 0 };
+                array::from_fn(|l| array::from_fn(|b| byte(4 * l + b)))
+            }
+            #[inline(always)]
+            unsafe fn store_first(self, at: *mut u8, v: Self::B, n: usize) {
+                for (i, &byte) in v.as_flattened().iter().enumerate().take(n) {
+                    // SAFETY: the caller gives room for `n` bytes, and `i < n`.
+                    unsafe { at.add(i).write(byte) }
+                }
             }
             #[inline(always)]
             unsafe fn load_i(self, at: *const i32) -> Self::I {

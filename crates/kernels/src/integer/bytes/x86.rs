@@ -23,7 +23,7 @@ macro_rules! width {
 }
 
 width!(w512, "avx512f", __m512i, __m512, {
-    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_and_si512 as and,
+    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_and_si512 as and, _mm512_or_si512 as or, _mm512_slli_epi32 as slli_epi32,
     _mm512_set1_epi8 as set1_epi8, _mm512_set1_epi16 as set1_epi16, _mm512_set1_epi32 as set1_epi32,
     _mm512_max_epu8 as max_epu8, _mm512_min_epu8 as min_epu8, _mm512_srli_epi16 as srli_epi16,
     _mm512_unpacklo_epi8 as unpacklo_epi8, _mm512_unpackhi_epi8 as unpackhi_epi8,
@@ -37,7 +37,7 @@ width!(w512, "avx512f", __m512i, __m512, {
 }, |a| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(a, a), a));
 
 width!(w256, "avx2", __m256i, __m256, {
-    _mm256_loadu_si256 as load, _mm256_storeu_si256 as store, _mm256_and_si256 as and,
+    _mm256_loadu_si256 as load, _mm256_storeu_si256 as store, _mm256_and_si256 as and, _mm256_or_si256 as or, _mm256_slli_epi32 as slli_epi32,
     _mm256_set1_epi8 as set1_epi8, _mm256_set1_epi16 as set1_epi16, _mm256_set1_epi32 as set1_epi32,
     _mm256_max_epu8 as max_epu8, _mm256_min_epu8 as min_epu8, _mm256_srli_epi16 as srli_epi16,
     _mm256_unpacklo_epi8 as unpacklo_epi8, _mm256_unpackhi_epi8 as unpackhi_epi8,
@@ -53,7 +53,7 @@ width!(w256, "avx2", __m256i, __m256, {
 }, |a| _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_ORD_Q>(a, a)));
 
 width!(w128, "avx2", __m128i, __m128, {
-    _mm_loadu_si128 as load, _mm_storeu_si128 as store, _mm_and_si128 as and,
+    _mm_loadu_si128 as load, _mm_storeu_si128 as store, _mm_and_si128 as and, _mm_or_si128 as or, _mm_slli_epi32 as slli_epi32,
     _mm_set1_epi8 as set1_epi8, _mm_set1_epi16 as set1_epi16, _mm_set1_epi32 as set1_epi32,
     _mm_max_epu8 as max_epu8, _mm_min_epu8 as min_epu8, _mm_srli_epi16 as srli_epi16,
     _mm_unpacklo_epi8 as unpacklo_epi8, _mm_unpackhi_epi8 as unpackhi_epi8,
@@ -147,6 +147,80 @@ macro_rules! words {
 words!(avx2_32, w256);
 words!(avx2_16, w128);
 
+/// The first bytes of a vector by mask, without touching the others.
+macro_rules! masked {
+    ($partial:ident, $width:ident, $mask:ty, $load:ident, $store:ident) => {
+        mod $partial {
+            use std::arch::x86_64::{$load, $store};
+
+            use super::$width::Int;
+
+            fn first(n: usize) -> $mask {
+                debug_assert!(n < <$mask>::BITS as usize);
+                (1 << n) - 1
+            }
+
+            /// # Safety
+            /// `n` bytes are readable at `at`, fewer than a vector.
+            #[inline]
+            #[target_feature(enable = "avx512bw,avx512vl")]
+            pub(super) unsafe fn load_first(at: *const u8, n: usize) -> Int {
+                // SAFETY: masked-off bytes are not accessed, the others are the caller's.
+                unsafe { $load(first(n), at.cast()) }
+            }
+            /// # Safety
+            /// `n` bytes are writable at `at`, fewer than a vector.
+            #[inline]
+            #[target_feature(enable = "avx512bw,avx512vl")]
+            pub(super) unsafe fn store_first(at: *mut u8, v: Int, n: usize) {
+                // SAFETY: masked-off bytes are not accessed, the others are the caller's.
+                unsafe { $store(at.cast(), first(n), v) }
+            }
+        }
+    };
+}
+
+masked!(masked_64, w512, u64, _mm512_maskz_loadu_epi8, _mm512_mask_storeu_epi8);
+masked!(masked_32, w256, u32, _mm256_maskz_loadu_epi8, _mm256_mask_storeu_epi8);
+masked!(masked_16, w128, u16, _mm_maskz_loadu_epi8, _mm_mask_storeu_epi8);
+
+/// The first bytes of a vector by way of an array.
+macro_rules! buffered {
+    ($partial:ident, $width:ident, $bytes:literal) => {
+        mod $partial {
+            use super::$width::*;
+
+            /// # Safety
+            /// `n` bytes are readable at `at`, fewer than a vector.
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) unsafe fn load_first(at: *const u8, n: usize) -> Int {
+                let mut whole = [0u8; $bytes];
+                // SAFETY: `n` bytes of the caller's fit the array, which is a vector long.
+                unsafe {
+                    std::ptr::copy_nonoverlapping(at, whole.as_mut_ptr(), n);
+                    load(whole.as_ptr().cast())
+                }
+            }
+            /// # Safety
+            /// `n` bytes are writable at `at`, fewer than a vector.
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) unsafe fn store_first(at: *mut u8, v: Int, n: usize) {
+                let mut whole = [0u8; $bytes];
+                // SAFETY: the array is a vector long, and `n` bytes of it fit the caller's.
+                unsafe {
+                    store(whole.as_mut_ptr().cast(), v);
+                    std::ptr::copy_nonoverlapping(whole.as_ptr(), at, n);
+                }
+            }
+        }
+    };
+}
+
+buffered!(buffered_32, w256, 32);
+buffered!(buffered_16, w128, 16);
+
 macro_rules! isa {
     ($isa:ident, $features:literal) => {
         #[doc = concat!("Proof that this CPU has `", $features, "`, for vectors of `BYTES` bytes.")]
@@ -168,7 +242,7 @@ isa!(AvxVnni, "avx2,avxvnni");
 isa!(Avx2, "avx2");
 
 macro_rules! vector {
-    ($isa:ident<$bytes:literal>, $width:ident, $dots:ident, $narrower:ty = $narrow:expr, $registers:literal, $features:literal) => {
+    ($isa:ident<$bytes:literal>, $width:ident, $dots:ident, $partial:ident, $narrower:ty = $narrow:expr, $registers:literal, $features:literal) => {
         // SAFETY, for each method: `self` exists only where the CPU has the features of its type; memory is as the caller
         // promises, and no access asks for alignment.
         impl ByteSimd for $isa<$bytes> {
@@ -243,6 +317,15 @@ macro_rules! vector {
                         $width::unpacklo_epi16(high, zero),
                         $width::unpackhi_epi16(high, zero),
                     ]
+                }
+            }
+            #[inline(always)]
+            fn join(self, [a, b, c, d]: [Self::I; 4]) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let low = $width::or(a, $width::slli_epi32::<8>(b));
+                    let high = $width::or(c, $width::slli_epi32::<8>(d));
+                    $width::or(low, $width::slli_epi32::<16>(high))
                 }
             }
             #[inline(always)]
@@ -370,6 +453,16 @@ macro_rules! vector {
                 unsafe { $width::store(at.cast(), v) }
             }
             #[inline(always)]
+            unsafe fn load_first(self, at: *const u8, n: usize) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $partial::load_first(at, n) }
+            }
+            #[inline(always)]
+            unsafe fn store_first(self, at: *mut u8, v: Self::B, n: usize) {
+                // SAFETY: see the head of this block.
+                unsafe { $partial::store_first(at, v, n) }
+            }
+            #[inline(always)]
             unsafe fn load_i(self, at: *const i32) -> Self::I {
                 // SAFETY: see the head of this block.
                 unsafe { $width::load(at.cast()) }
@@ -393,10 +486,10 @@ macro_rules! vector {
     };
 }
 
-vector!(Avx512Vnni<64>, w512, avx512_64, Avx512Vnni<32> = Avx512Vnni(()), 32, "avx512f,avx512bw,avx512vl,avx512vnni");
-vector!(Avx512Vnni<32>, w256, avx512_32, Avx512Vnni<16> = Avx512Vnni(()), 32, "avx512f,avx512bw,avx512vl,avx512vnni");
-vector!(Avx512Vnni<16>, w128, avx512_16, Generic<1> = Generic, 32, "avx512f,avx512bw,avx512vl,avx512vnni");
-vector!(AvxVnni<32>, w256, avxvnni_32, AvxVnni<16> = AvxVnni(()), 16, "avx2,avxvnni");
-vector!(AvxVnni<16>, w128, avxvnni_16, Generic<1> = Generic, 16, "avx2,avxvnni");
-vector!(Avx2<32>, w256, avx2_32, Avx2<16> = Avx2(()), 16, "avx2");
-vector!(Avx2<16>, w128, avx2_16, Generic<1> = Generic, 16, "avx2");
+vector!(Avx512Vnni<64>, w512, avx512_64, masked_64, Avx512Vnni<32> = Avx512Vnni(()), 32, "avx512f,avx512bw,avx512vl,avx512vnni");
+vector!(Avx512Vnni<32>, w256, avx512_32, masked_32, Avx512Vnni<16> = Avx512Vnni(()), 32, "avx512f,avx512bw,avx512vl,avx512vnni");
+vector!(Avx512Vnni<16>, w128, avx512_16, masked_16, Generic<1> = Generic, 32, "avx512f,avx512bw,avx512vl,avx512vnni");
+vector!(AvxVnni<32>, w256, avxvnni_32, buffered_32, AvxVnni<16> = AvxVnni(()), 16, "avx2,avxvnni");
+vector!(AvxVnni<16>, w128, avxvnni_16, buffered_16, Generic<1> = Generic, 16, "avx2,avxvnni");
+vector!(Avx2<32>, w256, avx2_32, buffered_32, Avx2<16> = Avx2(()), 16, "avx2");
+vector!(Avx2<16>, w128, avx2_16, buffered_16, Generic<1> = Generic, 16, "avx2");

@@ -5,18 +5,8 @@ use proptest::prelude::*;
 use crate::integer::{
     Code, Inner, IntConv2d, Plane, Requantize, Residual, Steps, WeightBits, Weights, reference,
 };
+use crate::testing::bytes;
 use crate::{Conv2d, Isa};
-
-/// `len` bytes, the same for the same seed.
-fn bytes(len: usize, seed: u64) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(2).wrapping_add(1);
-    (0..len)
-        .map(|_| {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (state >> 56) as u8
-        })
-        .collect()
-}
 
 #[derive(Clone, Debug)]
 struct Case {
