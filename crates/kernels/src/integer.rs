@@ -19,6 +19,7 @@ mod quantize;
 pub mod reference;
 mod requantize;
 pub(crate) mod simd;
+pub(crate) mod tiles;
 mod weights;
 mod window;
 

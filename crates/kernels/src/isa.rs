@@ -10,6 +10,7 @@ use crate::integer::bytes::{self, ByteKernel, ByteSimd};
 #[cfg(target_arch = "x86_64")]
 use crate::integer::simd::{Avx512Vnni, Int256, Paired, Vnni, Widened};
 use crate::integer::simd::{GenericInt, IntKernel, IntSimd};
+use crate::integer::tiles::Units;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Generic, Kernel, Simd};
@@ -19,6 +20,9 @@ pub const ISA_VARIABLE: &str = "LOWBIT_ISA";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    /// AVX-512 VNNI, and dense products on tiles.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
     #[cfg(target_arch = "x86_64")]
@@ -32,6 +36,8 @@ enum Kind {
 
 /// Every instruction set this build knows, fastest first; the last is always supported.
 const ALL: &[Kind] = &[
+    #[cfg(target_arch = "x86_64")]
+    Kind::Amx,
     #[cfg(target_arch = "x86_64")]
     Kind::Avx512Vnni,
     #[cfg(target_arch = "x86_64")]
@@ -47,6 +53,8 @@ impl Kind {
     fn name(self) -> &'static str {
         match self {
             #[cfg(target_arch = "x86_64")]
+            Kind::Amx => "amx",
+            #[cfg(target_arch = "x86_64")]
             Kind::Avx512Vnni => "avx512-vnni",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512 => "avx512",
@@ -60,6 +68,8 @@ impl Kind {
 
     fn supported(self) -> bool {
         match self {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Amx => Kind::Avx512Vnni.supported() && Units::hardware().is_some(),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx512Vnni => {
                 Kind::Avx512.supported()
@@ -103,7 +113,7 @@ impl Isa {
         Isa::supported().next().unwrap_or(Isa(Kind::Generic))
     }
 
-    /// The instruction set called `name`: `avx512-vnni`, `avx512`, `avx-vnni`, `avx2`, `generic`.
+    /// The instruction set called `name`: `amx`, `avx512-vnni`, `avx512`, `avx-vnni`, `avx2`, `generic`.
     ///
     /// # Errors
     /// The name is unknown, or this CPU lacks it.
@@ -139,7 +149,7 @@ impl Isa {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found avx512f on this CPU.
-            Kind::Avx512Vnni | Kind::Avx512 => unsafe { Avx512::new() }.call(kernel),
+            Kind::Amx | Kind::Avx512Vnni | Kind::Avx512 => unsafe { Avx512::new() }.call(kernel),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found avx2 and fma on this CPU.
             Kind::AvxVnni | Kind::Avx2 => unsafe { Avx2::new() }.call(kernel),
@@ -152,7 +162,7 @@ impl Isa {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found these features on this CPU.
-            Kind::Avx512Vnni => unsafe { Avx512Vnni::new() }.call(kernel),
+            Kind::Amx | Kind::Avx512Vnni => unsafe { Avx512Vnni::new() }.call(kernel),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found avx2, fma and avxvnni on this CPU.
             Kind::AvxVnni => unsafe { Int256::<Vnni>::new() }.call(kernel),
@@ -176,7 +186,16 @@ impl Isa {
     /// Whether kernels may use AVX-512 VBMI too, a look-up of 128 bytes: next to VNNI, where the CPU has it.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_vbmi(self) -> bool {
-        self.0 == Kind::Avx512Vnni && is_x86_feature_detected!("avx512vbmi")
+        matches!(self.0, Kind::Amx | Kind::Avx512Vnni) && is_x86_feature_detected!("avx512vbmi")
+    }
+
+    /// Its tile registers, if it has any.
+    pub(crate) fn tiles(self) -> Option<Units> {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            Kind::Amx => Units::hardware(),
+            _ => None,
+        }
     }
 
     /// Runs `kernel`, which takes vectors of bytes, compiled for this instruction set.
@@ -184,7 +203,7 @@ impl Isa {
         match self.0 {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found the four features of AVX-512 VNNI on this CPU.
-            Kind::Avx512Vnni => unsafe { bytes::Avx512Vnni::<64>::new() }.call(kernel),
+            Kind::Amx | Kind::Avx512Vnni => unsafe { bytes::Avx512Vnni::<64>::new() }.call(kernel),
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found avx2 and avxvnni on this CPU.
             Kind::AvxVnni => unsafe { bytes::AvxVnni::<32>::new() }.call(kernel),

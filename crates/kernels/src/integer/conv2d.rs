@@ -8,9 +8,11 @@ mod panel;
 #[cfg(test)]
 mod tests;
 mod tile;
+mod tiled;
 
 use std::ops::Range;
 
+use super::tiles::Units;
 use super::{Plane, Requantize, Weights};
 use crate::{Conv2d, Isa, ShapeError};
 use dense::Dense;
@@ -46,6 +48,18 @@ impl IntConv2d {
         output: Plane,
         weights: &Weights<'_>,
     ) -> Result<IntConv2d, ShapeError> {
+        IntConv2d::with_tiles(isa, isa.tiles(), shape, input, output, weights)
+    }
+
+    /// With the tile registers of `units`, if any: tests lend their twin.
+    fn with_tiles(
+        isa: Isa,
+        units: Option<Units>,
+        shape: &Conv2d,
+        input: Plane,
+        output: Plane,
+        weights: &Weights<'_>,
+    ) -> Result<IntConv2d, ShapeError> {
         shape.check()?;
         input.check("input", [shape.in_h, shape.in_w, shape.in_c], shape.pads)?;
         output.check("output", [shape.out_h(), shape.out_w(), shape.out_c], [0; 4])?;
@@ -53,7 +67,7 @@ impl IntConv2d {
         let body = if shape.is_depthwise() {
             Body::Depthwise(Depthwise::new(isa, shape, input, output, weights))
         } else {
-            Body::Dense(Dense::new(isa, shape, input, output, weights))
+            Body::Dense(Dense::new(isa, units, shape, input, output, weights))
         };
         Ok(IntConv2d { shape: *shape, input, output, body })
     }

@@ -7,14 +7,25 @@ use std::ops::Range;
 
 use super::finish::{Finish, Form};
 use super::grid::{Grid, Walk};
-use super::panel::{Panel, Widen, pack, packed_len, widened_len};
-use super::tile::{Tiles, tiling};
+use super::panel::{self, Panel, Widen, pack, packed_len, widened_len};
+use super::tile::{RegisterTiles, tiling};
+use super::tiled::{Cut, TiledPanel, VECTORS};
 use crate::integer::simd::{IntKernel, IntSimd};
+use crate::integer::tiles::{self, Twin, Units};
 use crate::integer::{Plane, Requantize, WeightBits, Weights};
 use crate::{Aligned, AlignedBytes, Conv2d, Isa};
 
 /// Bytes of input per block: a quarter of a common 1 MiB second-level cache.
 const BLOCK: usize = 256 * 1024;
+
+/// What multiplies.
+#[derive(Clone, Copy, Debug)]
+enum Engine {
+    /// Vectors; `paired` where no two neighbouring products leave 16 bits.
+    Registers { paired: bool },
+    /// Tile registers.
+    Tiles { units: Units, cut: Cut },
+}
 
 #[derive(Clone, Debug)]
 pub(super) struct Dense {
@@ -23,8 +34,7 @@ pub(super) struct Dense {
     input: Plane,
     output: Plane,
     bits: WeightBits,
-    /// No two neighbouring products leave 16 bits.
-    paired: bool,
+    engine: Engine,
     panels: Vec<Panel>,
     weights: AlignedBytes,
     /// What sums start from, per stored channel of all panels.
@@ -33,17 +43,47 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    pub(super) fn new(isa: Isa, shape: &Conv2d, input: Plane, output: Plane, weights: &Weights<'_>) -> Dense {
-        let lanes = isa.run_int(Lanes);
-        let (mut panels, mut packed) = (Vec::new(), Vec::new());
+    /// With `units`, on tile registers where the convolution fits them.
+    pub(super) fn new(
+        isa: Isa,
+        units: Option<Units>,
+        shape: &Conv2d,
+        input: Plane,
+        output: Plane,
+        weights: &Weights<'_>,
+    ) -> Dense {
+        // Tiles have one shape: where all channels meet, all runs are those of the first panel, nearly always of one length.
+        let units = units.filter(|_| {
+            let runs = Panel::new(shape, &input, 0, 1, 1).runs;
+            shape.groups == 1 && runs.iter().all(|run| run.quads == runs[0].quads)
+        });
+        let lanes = if units.is_some() { tiles::LANES } else { isa.run_int(Lanes) };
+        let vectors = output.c.div_ceil(lanes);
         let width =
             Dense::grid(shape, &input, Walk::interior(&output, 0), None, 1, 0..output.h).lines()[0].width;
-        let mut paired = true;
-        let mut channel = 0;
-        for vectors in isa.run_int(Split { width, vectors: output.c.div_ceil(lanes) }) {
+        let split = match units {
+            Some(_) => (0..vectors).step_by(VECTORS).map(|first| VECTORS.min(vectors - first)).collect(),
+            None => isa.run_int(Split { width, vectors }),
+        };
+        let (mut panels, mut packed, mut channel) = (Vec::new(), Vec::new(), 0);
+        let mut engine = Engine::Registers { paired: true };
+        for vectors in split {
             let mut panel = Panel::new(shape, &input, channel, vectors, vectors * lanes);
-            let widened = panel.widened(shape, vectors * lanes, weights);
-            paired &= widened.chunks_exact(2).all(|pair| weights.pair_fits([pair[0] as i8, pair[1] as i8]));
+            let widened = match units {
+                Some(units) => {
+                    let cut = Cut::new(panel.runs[0].quads);
+                    engine = Engine::Tiles { units, cut };
+                    let firsts = (channel..).step_by(lanes).take(vectors);
+                    firsts
+                        .flat_map(|first| cut.weights(&panel::widened(shape, first..first + lanes, weights)))
+                        .collect()
+                }
+                None => panel::widened(shape, channel..channel + vectors * lanes, weights),
+            };
+            if let Engine::Registers { paired } = &mut engine {
+                *paired &=
+                    widened.chunks_exact(2).all(|pair| weights.pair_fits([pair[0] as i8, pair[1] as i8]));
+            }
             let start = packed.len();
             packed.resize(start + packed_len(widened.len(), weights.bits), 0);
             pack(&widened, weights.bits, &mut packed[start..]);
@@ -60,7 +100,7 @@ impl Dense {
             input,
             output,
             bits: weights.bits,
-            paired,
+            engine,
             panels,
             weights: AlignedBytes::from(&packed[..]),
             offsets,
@@ -181,7 +221,10 @@ impl Dense {
         for lines in grid.lines().iter().filter(|lines| !lines.is_empty()) {
             lines.for_each_block(BLOCK, |block| {
                 let kernel = BlockKernel { dense: self, grid: block, input, scratch, scale, channels, form };
-                if self.paired { self.isa.run_int_paired(kernel) } else { self.isa.run_int(kernel) }
+                match self.engine {
+                    Engine::Registers { paired: true } => self.isa.run_int_paired(kernel),
+                    _ => self.isa.run_int(kernel),
+                }
             });
         }
     }
@@ -247,22 +290,45 @@ impl IntKernel for BlockKernel<'_> {
             };
             let finish = Finish {
                 scale: &self.scale[panel.channel.min(self.scale.len())..],
-                channels: (self.channels - panel.channel).min(panel.vectors * S::LANES),
+                channels: (self.channels - panel.channel).min(panel.lanes),
                 residual_at: self.grid.residual.offset_by(panel.channel),
                 output_at: self.grid.output.offset_by(panel.channel),
                 form: self.form,
             };
-            let tiles = Tiles {
-                grid: self.grid,
-                source: self.input.as_ptr(),
-                runs: &panel.runs,
-                weights: weights.as_ptr(),
-                offsets: offsets[panel.channel..].as_ptr(),
-                finish: &finish,
-            };
-            // SAFETY: the input holds all windows, asserted in `compute`, whose caller vouches for the form. A panel's
-            // weights were packed for just these runs, its offsets for its lanes.
-            unsafe { tiles.run(simd, panel.vectors) };
+            match self.dense.engine {
+                Engine::Registers { .. } => {
+                    let tiles = RegisterTiles {
+                        grid: self.grid,
+                        source: self.input.as_ptr(),
+                        runs: &panel.runs,
+                        weights: weights.as_ptr(),
+                        offsets: offsets[panel.channel..].as_ptr(),
+                        finish: &finish,
+                    };
+                    // SAFETY: the input holds all windows, asserted in `compute`, whose caller vouches for the form. A
+                    // panel's weights were packed for just these runs, its offsets for its lanes.
+                    unsafe { tiles.run(simd, panel.vectors) };
+                }
+                Engine::Tiles { units, cut } => {
+                    let tiled = TiledPanel {
+                        cut,
+                        grid: self.grid,
+                        source: self.input.as_ptr(),
+                        runs: &panel.runs,
+                        weights,
+                        vectors: panel.vectors,
+                        offsets: &offsets[panel.channel..],
+                        finish: &finish,
+                    };
+                    match units {
+                        // SAFETY: as above.
+                        Units::Twin => unsafe { tiled.run(simd, Twin::default()) },
+                        #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
+                        // SAFETY: as above.
+                        Units::Amx(amx) => unsafe { tiled.run(simd, amx) },
+                    }
+                }
+            }
         }
     }
 }

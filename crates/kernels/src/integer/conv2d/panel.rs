@@ -26,6 +26,8 @@ pub(super) struct Panel {
     /// First output channel.
     pub(super) channel: usize,
     pub(super) vectors: usize,
+    /// Channels of all its vectors.
+    pub(super) lanes: usize,
     /// What of a window the sums of these channels run over.
     pub(super) runs: Vec<Run>,
     /// Where its packed weights lie.
@@ -45,43 +47,39 @@ impl Panel {
                 _ => runs.push(Run { offset, quads }),
             }
         });
-        Panel { channel, vectors, runs, weights: 0..0 }
-    }
-
-    /// Its weights as one byte each, `[quad][lane][4]`.
-    pub(super) fn widened(&self, shape: &Conv2d, lanes: usize, weights: &Weights<'_>) -> Vec<u8> {
-        let channels = input_channels(shape, self.channel..self.channel + lanes);
-        let (group_in, group_out) = (shape.in_c / shape.groups, shape.out_c / shape.groups);
-        let [kh, kw] = shape.kernel;
-        let mut bytes = Vec::new();
-        for_each_tap(shape, |[ky, kx]| {
-            for quad in channels.clone().step_by(4) {
-                for (out, input) in (self.channel..self.channel + lanes)
-                    .flat_map(|out| (quad..quad + 4).map(move |input| (out, input)))
-                {
-                    let of_group = input.wrapping_sub(out / group_out * group_in);
-                    let weight = if out < shape.out_c && of_group < group_in {
-                        weights.codes[((out * group_in + of_group) * kh + ky) * kw + kx]
-                    } else {
-                        0
-                    };
-                    bytes.push(weight as u8);
-                }
-            }
-        });
-        bytes
+        Panel { channel, vectors, lanes, runs, weights: 0..0 }
     }
 }
 
-/// Input channels that `outputs` see, rounded out to quads.
+/// The weights of `outputs` as one byte each, `[quad][output][4]`, quads in the order of a panel's runs.
+pub(super) fn widened(shape: &Conv2d, outputs: Range<usize>, weights: &Weights<'_>) -> Vec<u8> {
+    let channels = input_channels(shape, outputs.clone());
+    let (group_in, group_out) = (shape.in_c / shape.groups, shape.out_c / shape.groups);
+    let [kh, kw] = shape.kernel;
+    let mut bytes = Vec::new();
+    for_each_tap(shape, |[ky, kx]| {
+        for quad in channels.clone().step_by(4) {
+            for (out, input) in
+                outputs.clone().flat_map(|out| (quad..quad + 4).map(move |input| (out, input)))
+            {
+                let of_group = input.wrapping_sub(out / group_out * group_in);
+                let weight = if out < shape.out_c && of_group < group_in {
+                    weights.codes[((out * group_in + of_group) * kh + ky) * kw + kx]
+                } else {
+                    0
+                };
+                bytes.push(weight as u8);
+            }
+        }
+    });
+    bytes
+}
+
+/// Input channels that `outputs` see, rounded out to quads. Those beyond the real outputs see what the last one does.
 fn input_channels(shape: &Conv2d, outputs: Range<usize>) -> Range<usize> {
     let (group_in, group_out) = (shape.in_c / shape.groups, shape.out_c / shape.groups);
-    let outputs = outputs.start..outputs.end.min(shape.out_c);
-    if outputs.is_empty() {
-        return 0..0;
-    }
-    let first = outputs.start / group_out * group_in;
-    let end = ((outputs.end - 1) / group_out + 1) * group_in;
+    let [first, last] = [outputs.start, outputs.end - 1].map(|out| out.min(shape.out_c - 1) / group_out);
+    let (first, end) = (first * group_in, (last + 1) * group_in);
     first / 4 * 4..end.next_multiple_of(4)
 }
 

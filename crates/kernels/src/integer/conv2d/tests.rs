@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::super::tiles::Units;
 use super::super::{
     Code, Inner, IntConv2d, Plane, Requantize, Residual, Steps, WeightBits, Weights, reference,
 };
@@ -121,8 +122,11 @@ impl Case {
         let mut want = vec![77; images * output.len()];
         reference::requantize(requantize, &sums, residual.as_deref(), output, &mut want);
 
-        for isa in Isa::supported() {
-            let conv = IntConv2d::new(isa, shape, *plane, *output, &weights).unwrap();
+        // Tiles are another loop; where there are none, their twin takes the place of the instructions.
+        let bodies = Isa::supported().map(|isa| (isa, isa.tiles()));
+        let twins = [Isa::best(), Isa::named("generic").unwrap()].map(|isa| (isa, Some(Units::Twin)));
+        for (isa, units) in bodies.chain(twins) {
+            let conv = IntConv2d::with_tiles(isa, units, shape, *plane, *output, &weights).unwrap();
             let mut scratch = vec![55; conv.scratch_len()];
             let mut framed = vec![77; FRAME + want.len() + FRAME];
             let got = &mut framed[FRAME..][..want.len()];

@@ -16,7 +16,7 @@ const SUMS: usize = 28 * 16;
 
 /// The tiles of one panel in all rows of a grid.
 #[derive(Clone, Copy)]
-pub(super) struct Tiles<'a> {
+pub(super) struct RegisterTiles<'a> {
     pub(super) grid: &'a Grid,
     /// Where the walk over the input starts.
     pub(super) source: *const u8,
@@ -44,7 +44,7 @@ pub(super) fn tiling(width: usize, vectors: usize, most: usize) -> (usize, usize
     timed.min().unwrap_or((usize::MAX, 0))
 }
 
-impl Tiles<'_> {
+impl RegisterTiles<'_> {
     /// Computes them all.
     ///
     /// # Safety
@@ -77,7 +77,7 @@ impl Tiles<'_> {
     /// Runs tiles of one size; those larger than the instruction set's are not compiled.
     ///
     /// # Safety
-    /// As [`Tiles::run`].
+    /// As [`RegisterTiles::run`].
     unsafe fn call<S: IntSimd, const P: usize, const V: usize>(self, simd: S) {
         if const { P <= S::PIXELS[V - 1] } {
             simd.call(Sized::<P, V>(self));
@@ -87,7 +87,7 @@ impl Tiles<'_> {
     }
 }
 
-struct Sized<'a, const P: usize, const V: usize>(Tiles<'a>);
+struct Sized<'a, const P: usize, const V: usize>(RegisterTiles<'a>);
 
 #[repr(align(64))]
 struct Sums([i32; SUMS]);
@@ -98,13 +98,13 @@ impl<const P: usize, const V: usize> IntKernel for Sized<'_, P, V> {
     #[inline(always)]
     fn run<S: IntSimd>(self, simd: S) {
         assert!(P * V * S::LANES <= SUMS, "room for the sums");
-        let Tiles { grid, source, finish, .. } = self.0;
+        let RegisterTiles { grid, source, finish, .. } = self.0;
         let mut sums = Sums([0; SUMS]);
         for image in 0..grid.images {
             for row in 0..grid.rows {
                 for tile in 0..grid.width.div_ceil(P) {
                     let at = [image, row, (tile * P).min(grid.width - P)];
-                    // SAFETY: `Tiles::run`'s caller vouches for every pointer and walk; `sums` has room, see above.
+                    // SAFETY: `RegisterTiles::run`'s caller vouches for every pointer and walk; `sums` has room, see above.
                     unsafe {
                         self.sum(simd, source.add(grid.source.at(at)), sums.0.as_mut_ptr());
                         simd.call(FinishTile::new(finish, sums.0.as_ptr(), P, V, at));
@@ -120,10 +120,10 @@ impl<const P: usize, const V: usize> Sized<'_, P, V> {
     /// Writes `sums: [P][V·LANES]` of the tile whose first window starts at `window`.
     ///
     /// # Safety
-    /// As [`Tiles::run`], and `sums` has room.
+    /// As [`RegisterTiles::run`], and `sums` has room.
     #[inline(always)]
     unsafe fn sum<S: IntSimd>(&self, simd: S, window: *const u8, sums: *mut i32) {
-        let Tiles { grid, runs, mut weights, offsets, .. } = self.0;
+        let RegisterTiles { grid, runs, mut weights, offsets, .. } = self.0;
         let pixel = grid.source.pixel;
         // SAFETY: the caller vouches for every pointer and length.
         unsafe {
