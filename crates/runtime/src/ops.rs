@@ -56,17 +56,17 @@ impl Op {
     /// The kernel of a step, packed for `isa`; none for what the float engine runs.
     pub(crate) fn kernel(&self, around: &Around<'_>) -> Result<Option<Box<dyn Kernel>>, ShapeError> {
         Ok(Some(match self {
-            Op::Add(op) => Box::new(op.kernel(around)),
+            Op::Add(op) => Box::new(op.kernel(around)?),
             Op::Average(op) => Box::new(op.kernel(around)?),
-            Op::Concat(op) => Box::new(op.kernel(around)),
-            Op::Dequantize(op) => Box::new(op.kernel(around)),
+            Op::Concat(op) => Box::new(op.kernel(around)?),
+            Op::Dequantize(op) => Box::new(op.kernel(around)?),
             Op::Flatten(op) => Box::new(op.kernel(around)),
             Op::Float(_) => return Ok(None),
             Op::Layer(op) => Box::new(op.kernel(around)?),
             Op::Lookup(op) => Box::new(op.kernel(around)),
             Op::Max(op) => Box::new(op.kernel(around)?),
             Op::Mul(op) => Box::new(op.kernel(around)),
-            Op::Quantize(op) => Box::new(op.kernel(around)),
+            Op::Quantize(op) => Box::new(op.kernel(around)?),
             Op::Take(op) => Box::new(op.kernel(around)),
             Op::Window(op) => Box::new(op.kernel(around)),
         }))

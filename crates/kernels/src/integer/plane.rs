@@ -73,14 +73,14 @@ impl Plane {
     }
 
     /// The interiors of all rows of `images`, one after the other.
-    pub(crate) fn interiors(self, images: &[u8]) -> impl Iterator<Item = &[u8]> {
+    pub fn interiors(self, images: &[u8]) -> impl Iterator<Item = &[u8]> {
         images
             .chunks_exact(self.len())
             .flat_map(move |image| (0..self.h).map(move |y| &image[self.offset(y, 0)..][..self.w * self.c]))
     }
 
     /// The same, to be written.
-    pub(crate) fn interiors_mut(self, images: &mut [u8]) -> impl Iterator<Item = &mut [u8]> {
+    pub fn interiors_mut(self, images: &mut [u8]) -> impl Iterator<Item = &mut [u8]> {
         images.chunks_exact_mut(self.len()).flat_map(move |image| {
             let rows = image.chunks_exact_mut(self.row_len()).skip(self.border[0]).take(self.h);
             rows.map(move |row| &mut row[self.border[1] * self.c..][..self.w * self.c])

@@ -30,11 +30,6 @@ pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<Buffer
         }
         Op::AveragePool(op) => {
             let r = op.resolve(&lower.ty(x).shape).ok()?;
-            let padded = r.begins.iter().chain(&r.ends).any(|&p| p > 0);
-            // Windows that hang over the end, and padding left out of the count, divide by less: not built.
-            if padded && !op.count_include_pad || op.ceil {
-                return None;
-            }
             Pool2d {
                 in_h: h,
                 in_w: w,
@@ -43,14 +38,15 @@ pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<Buffer
                 stride: both(&r.strides, 1),
                 dilation: both(&r.dilations, 1),
                 pads: pads(&r.begins, &r.ends),
-                ceil: false,
+                ceil: op.ceil,
             }
         }
         _ => return None,
     };
+    let count_pad = matches!(&node.op, Op::AveragePool(op) if op.count_include_pad);
     let reads = vec![lower.codes(x)];
     let y = lower.code_buffer(id, grid)?;
-    Some(lower.step(node.name, Average { pool, input }, reads, y))
+    Some(lower.step(node.name, Average { pool, input, count_pad }, reads, y))
 }
 
 /// One window over an image.

@@ -2,7 +2,8 @@
 
 use super::{Around, Io, Kernel};
 use crate::Grid;
-use lowbit_kernels::integer::{Code, Plane};
+use lowbit_kernels::ShapeError;
+use lowbit_kernels::integer::{IntAdd, Residual};
 
 /// `clip(a + b)`, rounded to the edge behind.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,36 +13,18 @@ pub(crate) struct Add {
 }
 
 impl Add {
-    pub(super) fn kernel(&self, around: &Around<'_>) -> Ready {
+    pub(super) fn kernel(&self, around: &Around<'_>) -> Result<IntAdd, ShapeError> {
         let (output, _, grid) = around.write.codes();
-        let operand = |i: usize| {
+        let term = |i: usize| {
             let (plane, _, from) = around.reads[i].codes();
-            (plane, i32::from(from.zero), from.scale / grid.scale)
+            Residual { plane, zero: from.zero, scale: from.scale / grid.scale }
         };
-        Ready { inputs: [operand(0), operand(1)], output, code: grid.within(self.bounds).code() }
+        IntAdd::new(around.isa, [term(0), term(1)], output, grid.within(self.bounds).code())
     }
 }
 
-pub(crate) struct Ready {
-    inputs: [(Plane, i32, f32); 2],
-    output: Plane,
-    code: Code,
-}
-
-impl Kernel for Ready {
+impl Kernel for IntAdd {
     fn run(&self, io: Io<'_>) {
-        let [(pa, za, sa), (pb, zb, sb)] = self.inputs;
-        let (a, b) = (io.reads.codes(0), io.reads.codes(1));
-        for (i, y) in io.write.chunks_exact_mut(self.output.len()).enumerate() {
-            let (a, b) = (&a[i * pa.len()..], &b[i * pb.len()..]);
-            for r in 0..self.output.h {
-                let n = self.output.w * self.output.c;
-                let (a, b) = (&a[pa.offset(r, 0)..][..n], &b[pb.offset(r, 0)..][..n]);
-                let y = &mut y[self.output.offset(r, 0)..][..n];
-                for ((y, &a), &b) in y.iter_mut().zip(a).zip(b) {
-                    *y = self.code.encode((i32::from(a) - za) as f32 * sa + (i32::from(b) - zb) as f32 * sb);
-                }
-            }
-        }
+        IntAdd::run(self, [io.reads.codes(0), io.reads.codes(1)], io.write);
     }
 }

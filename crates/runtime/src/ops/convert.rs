@@ -2,7 +2,8 @@
 
 use super::{Around, Io, Kernel};
 use crate::Grid;
-use lowbit_kernels::integer::Plane;
+use lowbit_kernels::integer::{Plane, Quantizer};
+use lowbit_kernels::{Isa, ShapeError};
 
 /// Float to codes.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,54 +19,38 @@ pub(crate) struct Dequantize {
     pub(crate) shape: [usize; 3],
 }
 
+fn quantizer(
+    isa: Isa,
+    channels: usize,
+    (plane, _, grid): (Plane, usize, Grid),
+) -> Result<Quantizer, ShapeError> {
+    Quantizer::new(isa, plane, channels, grid.scale, grid.code())
+}
+
 impl Quantize {
-    pub(super) fn kernel(&self, around: &Around<'_>) -> ToCodes {
-        let (plane, _, grid) = around.write.codes();
-        ToCodes { shape: self.shape, plane, grid }
+    pub(super) fn kernel(&self, around: &Around<'_>) -> Result<ToCodes, ShapeError> {
+        quantizer(around.isa, self.shape[0], around.write.codes()).map(ToCodes)
     }
 }
 
 impl Dequantize {
-    pub(super) fn kernel(&self, around: &Around<'_>) -> ToFloat {
-        let (plane, _, grid) = around.reads[0].codes();
-        ToFloat { shape: self.shape, plane, grid }
+    pub(super) fn kernel(&self, around: &Around<'_>) -> Result<ToFloat, ShapeError> {
+        quantizer(around.isa, self.shape[0], around.reads[0].codes()).map(ToFloat)
     }
 }
 
-pub(crate) struct ToCodes {
-    shape: [usize; 3],
-    plane: Plane,
-    grid: Grid,
-}
+pub(crate) struct ToCodes(Quantizer);
 
 impl Kernel for ToCodes {
     fn run(&self, io: Io<'_>) {
-        let [c, h, w] = self.shape;
-        let images = io.reads.floats(0).chunks_exact(c * h * w);
-        for (x, y) in images.zip(io.write.chunks_exact_mut(self.plane.len())) {
-            for (i, &x) in x.iter().enumerate() {
-                let (channel, row, column) = (i / (h * w), i / w % h, i % w);
-                y[self.plane.offset(row, column) + channel] = self.grid.encode(x);
-            }
-        }
+        self.0.encode_nchw(io.reads.floats(0), io.write);
     }
 }
 
-pub(crate) struct ToFloat {
-    shape: [usize; 3],
-    plane: Plane,
-    grid: Grid,
-}
+pub(crate) struct ToFloat(Quantizer);
 
 impl Kernel for ToFloat {
     fn run(&self, io: Io<'_>) {
-        let [c, h, w] = self.shape;
-        let y: &mut [f32] = bytemuck::cast_slice_mut(io.write);
-        for (x, y) in io.reads.codes(0).chunks_exact(self.plane.len()).zip(y.chunks_exact_mut(c * h * w)) {
-            for (i, y) in y.iter_mut().enumerate() {
-                let (channel, row, column) = (i / (h * w), i / w % h, i % w);
-                *y = self.grid.decode(x[self.plane.offset(row, column) + channel]);
-            }
-        }
+        self.0.decode_nchw(io.reads.codes(0), bytemuck::cast_slice_mut(io.write));
     }
 }

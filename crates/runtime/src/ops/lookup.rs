@@ -2,41 +2,37 @@
 
 use super::{Around, Io, Kernel};
 use crate::Grid;
-use lowbit_kernels::integer::Plane;
+use lowbit_kernels::Isa;
+use lowbit_kernels::integer::{Plane, Table, lookup};
 
 /// `table[code]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lookup {
-    pub(crate) table: Box<[u8; 256]>,
+    pub(crate) table: Box<Table>,
 }
 
 /// The code on one grid of each code on another.
-pub(super) fn table(from: Grid, to: Grid) -> [u8; 256] {
-    std::array::from_fn(|code| if from == to { code as u8 } else { to.encode(from.decode(code as u8)) })
+pub(super) fn table(from: Grid, to: Grid) -> Table {
+    std::array::from_fn(|code| to.encode(from.decode(code as u8)))
 }
 
 impl Lookup {
     pub(super) fn kernel(&self, around: &Around<'_>) -> Ready {
-        Ready { table: self.table.clone(), input: around.reads[0].codes().0, output: around.write.codes().0 }
+        let (input, output) = (around.reads[0].codes().0, around.write.codes().0);
+        Ready { isa: around.isa, table: self.table.clone(), input, output }
     }
 }
 
 pub(crate) struct Ready {
-    table: Box<[u8; 256]>,
+    isa: Isa,
+    table: Box<Table>,
     input: Plane,
     output: Plane,
 }
 
 impl Kernel for Ready {
     fn run(&self, io: Io<'_>) {
-        let images = io.reads.codes(0).chunks_exact(self.input.len());
-        for (x, y) in images.zip(io.write.chunks_exact_mut(self.output.len())) {
-            let len = self.output.w * self.output.c;
-            for row in 0..self.output.h {
-                let x = &x[self.input.offset(row, 0)..][..len];
-                let y = &mut y[self.output.offset(row, 0)..][..len];
-                y.iter_mut().zip(x).for_each(|(y, &x)| *y = self.table[usize::from(x)]);
-            }
-        }
+        let rows = self.input.interiors(io.reads.codes(0)).zip(self.output.interiors_mut(io.write));
+        rows.for_each(|(x, y)| lookup(self.isa, &self.table, x, y));
     }
 }
