@@ -68,8 +68,9 @@ fn grid<'a>(sites: &Sites, plan: &'a Plan, i: usize) -> Option<(f32, &'a Uniform
     (input.axis.is_none() && weight.shift.is_none()).then(|| (input.scale[0], weight))
 }
 
-/// Shape and values of the trained bias plus its shift: `[out]` wherever one number per output channel says it.
-fn shifted(graph: &Graph, sites: &Sites, plan: &Plan, i: usize) -> Option<(Vec<usize>, Vec<f32>)> {
+/// Shape and values of the trained bias plus its shift: `[out]` wherever one number per output channel says it. `None` where
+/// there is neither.
+pub(crate) fn shifted(graph: &Graph, sites: &Sites, plan: &Plan, i: usize) -> Option<(Vec<usize>, Vec<f32>)> {
     let node = &graph.nodes[sites.weights[i].node.0];
     let weight = graph.constant(sites.weights[i].value)?.shape();
     let outputs = match &node.op {

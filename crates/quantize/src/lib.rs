@@ -22,6 +22,7 @@ pub mod simulate;
 pub mod site;
 pub mod strict;
 pub mod target;
+pub mod window_use;
 pub mod workbench;
 
 pub use plan::Plan;

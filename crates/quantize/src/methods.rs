@@ -13,6 +13,7 @@ pub mod mse;
 pub mod multipoint;
 pub mod percentile;
 mod range;
+pub mod sparq;
 
 use crate::method::{Entry, Method};
 use crate::strict::{self, ConfigError};
@@ -30,6 +31,7 @@ pub const ALL: &[Entry] = &[
     adaround::ENTRY,
     brecq::ENTRY,
     multipoint::ENTRY,
+    sparq::ENTRY,
     bias_correction::ENTRY,
 ];
 

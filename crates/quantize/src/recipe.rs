@@ -149,6 +149,10 @@ const BUILT_IN: &[(&str, &str)] = &[
     ("w3a3-brecq", include_str!("../recipes/w3a3-brecq.toml")),
     ("mixed-brecq", include_str!("../recipes/mixed-brecq.toml")),
     ("w2a4-brecq", include_str!("../recipes/w2a4-brecq.toml")),
+    ("a4w8-sparq", include_str!("../recipes/a4w8-sparq.toml")),
+    ("a4w4-sparq", include_str!("../recipes/a4w4-sparq.toml")),
+    ("a3w8-sparq", include_str!("../recipes/a3w8-sparq.toml")),
+    ("a2w8-sparq", include_str!("../recipes/a2w8-sparq.toml")),
 ];
 
 impl Recipe {

@@ -107,6 +107,9 @@ pub struct Layer {
     pub weight: Option<Weight>,
     /// Its output edge, if that is quantized.
     pub activation: Option<Activation>,
+    /// How it reads its operand, where that is through a window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub window: Option<WindowUse>,
     /// SQNR of the network's output, in dB, when only this layer is quantized: low means it hurts.
     pub alone_sqnr_db: Option<f64>,
 }
@@ -153,6 +156,33 @@ pub struct Activation {
     pub histogram: Histogram,
     /// Recipe steps that set it.
     pub set_by: String,
+}
+
+/// An operand read through a window of few bits, and what of it calibration samples use.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct WindowUse {
+    /// The window, such as `4 bits, shifts 4 3 2 1 0, round, pairs`.
+    pub window: String,
+    /// Bits of the window.
+    pub bits: u8,
+    /// Share of operands that are zero, in percent.
+    pub zero_percent: f64,
+    /// Share of pairs with one zero, in percent.
+    pub one_zero_percent: f64,
+    /// Share of pairs of two zeros, in percent.
+    pub both_zero_percent: f64,
+    /// Places of the window: exponents of its lowest bit.
+    pub shifts: Vec<u8>,
+    /// Share of the operands that are not zero with the window at each of `shifts`, in percent.
+    pub shift_percent: Vec<f64>,
+    /// Share of the operands that are not zero that get two windows, beside a zero, in percent.
+    pub wide_percent: f64,
+    /// Bits of an operand that change from one to the next on its multiplier: were all 8 bits multiplied.
+    pub flips_of_8_bits: f64,
+    /// The same of window codes.
+    pub flips_of_window: f64,
+    /// The same of the shift and of the weight's selection.
+    pub flips_of_control: f64,
 }
 
 /// Counts in bins of equal width.

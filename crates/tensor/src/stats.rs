@@ -3,7 +3,8 @@
 
 /// Extremes and moments of one population (a tensor or one channel of it).
 ///
-/// `mean`, `deviation` and `std` are averages over images of each image's own statistic, as ACIQ measures them.
+/// `mean`, `deviation`, `std` and `mean_max` are averages over images of each image's own statistic, as ACIQ and SPARQ
+/// measure them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Moments {
     /// Smallest value; `+∞` before any was seen.
@@ -15,6 +16,7 @@ pub struct Moments {
     sum_mean: f64,
     sum_deviation: f64,
     sum_std: f64,
+    sum_max: f64,
 }
 
 impl Default for Moments {
@@ -26,6 +28,7 @@ impl Default for Moments {
             sum_mean: 0.0,
             sum_deviation: 0.0,
             sum_std: 0.0,
+            sum_max: 0.0,
         }
     }
 }
@@ -44,10 +47,11 @@ impl Moments {
         self.add(values.len() as u64, mean, absolute, square);
     }
 
-    /// Takes extremes in.
+    /// Takes the extremes of one image in, once for each.
     pub fn widen(&mut self, min: f32, max: f32) {
         self.min = self.min.min(min);
         self.max = self.max.max(max);
+        self.sum_max += f64::from(max);
     }
 
     /// Adds one image of `n` values from its mean and the sums of |x − mean| and (x − mean)² (extremes are set apart).
@@ -66,6 +70,7 @@ impl Moments {
         self.sum_mean += other.sum_mean;
         self.sum_deviation += other.sum_deviation;
         self.sum_std += other.sum_std;
+        self.sum_max += other.sum_max;
     }
 
     /// Mean, averaged over images.
@@ -81,6 +86,11 @@ impl Moments {
     /// Standard deviation (divisor `n − 1`), averaged over images.
     pub fn std(&self) -> f64 {
         self.average(self.sum_std)
+    }
+
+    /// Largest value of an image, averaged over images: below [`Moments::max`] where few images have large values.
+    pub fn mean_max(&self) -> f64 {
+        self.average(self.sum_max)
     }
 
     fn average(&self, sum: f64) -> f64 {
@@ -305,7 +315,14 @@ mod tests {
             assert!(
                 close(a.mean(), b.mean()) && close(a.deviation(), b.deviation()) && close(a.std(), b.std())
             );
+            assert_eq!(a.mean_max(), b.mean_max());
         }
+    }
+
+    #[test]
+    fn the_mean_of_maxima_is_over_images() {
+        let moments = Statistics::of(&[3.0, -1.0, 5.0, 0.5, -9.0, 4.0], 3, (1, 1)).tensor;
+        assert_eq!((moments.mean_max(), moments.max), (4.0, 5.0));
     }
 
     #[test]

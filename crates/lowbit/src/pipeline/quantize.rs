@@ -18,6 +18,7 @@ use lowbit_quantize::run::{Effort, Quiet, Run, State};
 use lowbit_quantize::simulate::simulate;
 use lowbit_quantize::site::{self, Sites};
 use lowbit_quantize::target::Target;
+use lowbit_quantize::window_use;
 use lowbit_tensor::Tensor;
 
 use super::calibrate::{calibrate, labelled};
@@ -31,7 +32,7 @@ use crate::Progress;
 use crate::facade::{Outcome, QuantizeJob};
 use crate::render::units;
 
-/// Samples kept for measuring how much each layer hurts alone.
+/// Samples for what is measured layer by layer: how much each hurts alone, and how it uses its window.
 const DETAIL_SAMPLES: usize = 64;
 
 pub(crate) fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
@@ -166,6 +167,7 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
             self_score(&network, &variant, &seen.kept, &stages)?
         }
     };
+    windows(&calibrated, &quantized.plan, check, &mut report)?;
     if job.detail {
         sensitivity(&calibrated, &quantized.plan, check, &mut report, &stages)?;
     }
@@ -208,6 +210,28 @@ fn spilled(budget: &Budget) -> Option<String> {
         .then(|| format!("{spilled} of caches went to files, as memory for them is limited to {limit}; --cache-bytes changes that"))
 }
 
+/// The first few samples, for what is measured layer by layer.
+fn few(samples: &Tensor) -> [Tensor; 1] {
+    let rows = samples.shape()[0].min(DETAIL_SAMPLES);
+    let per_row = samples.len() / samples.shape()[0];
+    let mut shape = samples.shape().to_vec();
+    shape[0] = rows;
+    [Tensor::from_f32(shape, samples.to_f32()[..rows * per_row].to_vec())]
+}
+
+/// Counts how layers use their windows, where they have any.
+fn windows(calibrated: &Calibrated<'_>, plan: &Plan, samples: &Tensor, report: &mut Report) -> Result<()> {
+    if plan.windows.is_empty() {
+        return Ok(());
+    }
+    let (graph, sites) = (&calibrated.network.graph, calibrated.sites);
+    let mut uses = window_use::measure(graph, sites, plan, &few(samples))?;
+    for (entry, layer) in layers_with_sites(graph, sites).iter().zip(&mut report.layers) {
+        layer.window = entry.weight.and_then(|i| uses.remove(&i));
+    }
+    Ok(())
+}
+
 /// Measures each layer alone against the float network.
 pub(super) fn sensitivity(
     calibrated: &Calibrated<'_>,
@@ -219,11 +243,7 @@ pub(super) fn sensitivity(
     let (graph, sites) = (&calibrated.network.graph, calibrated.sites);
     let entries = layers_with_sites(graph, sites);
     stages.begin("layer by layer", Some(entries.len() as u64));
-    let rows = samples.shape()[0].min(DETAIL_SAMPLES);
-    let per_row = samples.len() / samples.shape()[0];
-    let mut shape = samples.shape().to_vec();
-    shape[0] = rows;
-    let few = [Tensor::from_f32(shape, samples.to_f32()[..rows * per_row].to_vec())];
+    let few = few(samples);
     let expected = first_output(&Network::new(graph)?, &few)?;
     for (entry, layer) in entries.iter().zip(&mut report.layers) {
         let network = Network::new(&simulate(graph, sites, &alone(plan, sites, *entry)))?;
@@ -242,13 +262,16 @@ fn reasons(sites: &Sites) -> String {
     told.concat()
 }
 
-/// Most common bits of weights and of the edges that products read, such as `W4A8`.
+/// Most common bits of weights and of what products read, such as `W4A8`; of windowed operands, those of the window.
 pub(super) fn bits(plan: &Plan, sites: &Sites) -> String {
     let of = |setting: &Setting| setting.code.as_ref().map(|code| code.code_bits().round() as u8);
     let most_common = |all: Vec<u8>| (0..=8u8).max_by_key(|b| (all.iter().filter(|x| *x == b).count(), *b));
     let weights: Vec<u8> = plan.weights.iter().filter_map(of).collect();
     let products = sites.activations.iter().zip(&plan.activations).filter(|(s, _)| s.feeds_product);
-    let activations: Vec<u8> = products.filter_map(|(_, setting)| of(setting)).collect();
+    let activations: Vec<u8> = match plan.windows.is_empty() {
+        true => products.filter_map(|(_, setting)| of(setting)).collect(),
+        false => plan.windows.values().map(|read| read.window.bits).collect(),
+    };
     let text = |all: Vec<u8>| {
         if all.is_empty() { "32".to_owned() } else { most_common(all).unwrap_or(8).to_string() }
     };

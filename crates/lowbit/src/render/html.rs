@@ -10,6 +10,7 @@ mod layers;
 mod parts;
 mod run;
 mod summary;
+mod windows;
 
 use lowbit_quantize::report::Report;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
@@ -39,6 +40,7 @@ pub fn report(report: &Report) -> String {
         layers::widths(report),
         layers::table(report),
         activations::section(report),
+        windows::section(report),
         run::kept_float(report),
         run::stages(report),
         run::reproduce(report),

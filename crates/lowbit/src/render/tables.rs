@@ -1,6 +1,6 @@
 //! The tables that text and Markdown share: which columns there are is decided once, here.
 
-use lowbit_quantize::report::{Layer, Report, Score};
+use lowbit_quantize::report::{Layer, Report, Score, WindowUse};
 
 use super::table::Align::{Left, Right};
 use super::table::Table;
@@ -122,6 +122,44 @@ fn clip(layer: &Layer) -> String {
         .activation
         .as_ref()
         .map_or(String::new(), |a| format!("{} … {}", units::real(a.clip_lo), units::real(a.clip_hi)))
+}
+
+/// Use of the windows that operands are read through.
+pub(super) fn windows(report: &Report) -> Table {
+    let mut table = Table::new(&[
+        ("layer", Left),
+        ("bits", Right),
+        ("zeros", Right),
+        ("one of a pair", Right),
+        ("both", Right),
+        ("window at shift", Left),
+        ("two windows", Right),
+        ("flips of 8 bits", Right),
+        ("of windows", Right),
+        ("of control", Right),
+    ]);
+    for (layer, used) in report.layers.iter().filter_map(|layer| Some((layer, layer.window.as_ref()?))) {
+        table.push(vec![
+            layer.name.clone(),
+            used.bits.to_string(),
+            units::share(used.zero_percent),
+            units::share(used.one_zero_percent),
+            units::share(used.both_zero_percent),
+            shifts(used),
+            units::share(used.wide_percent),
+            units::bits(used.flips_of_8_bits),
+            units::bits(used.flips_of_window),
+            units::bits(used.flips_of_control),
+        ]);
+    }
+    table
+}
+
+/// Share at each place: `0: 40 %, 1: 31 %`.
+pub(super) fn shifts(used: &WindowUse) -> String {
+    let places = used.shifts.iter().zip(&used.shift_percent);
+    let texts: Vec<String> = places.map(|(shift, share)| format!("{shift}: {share:.0} %")).collect();
+    texts.join(", ")
 }
 
 /// What stayed in float.

@@ -38,6 +38,7 @@ pub fn report(report: &Report, style: Style) -> String {
     out.section(&samples_title(&report.scores), &tables::scores(&report.scores));
     out.section("Layers", &tables::layers(report));
     out.worst(report);
+    out.section("Windows of operands", &tables::windows(report));
     out.section("Kept in float", &tables::kept_float(report));
     if !report.notes.is_empty() {
         out.heading("Notes");

@@ -1,7 +1,7 @@
 //! A made-up report that has something of everything, of any depth.
 
 use lowbit_quantize::report::{
-    Activation, Histogram, Job, KeptFloat, Layer, Model, Report, Score, Stage, Weight,
+    Activation, Histogram, Job, KeptFloat, Layer, Model, Report, Score, Stage, Weight, WindowUse,
 };
 
 /// A residual network of `depth` layers, quantized to about four bits.
@@ -115,7 +115,25 @@ fn layer(i: usize, depth: usize) -> Layer {
             shape,
         }),
         activation: (!last).then(|| activation(i, if edge { 8 } else { 4 })),
+        window: (!edge).then(|| window(i)),
         alone_sqnr_db: Some(if edge { 38.0 } else { 24.0 + 6.0 * wave + 6.0 * (i as f64 / depth as f64) }),
+    }
+}
+
+fn window(i: usize) -> WindowUse {
+    let zero_percent = 40.0 + 7.0 * (i as f64).sin();
+    WindowUse {
+        window: "4 bits, shifts 4 3 2 1 0, round, pairs".into(),
+        bits: 4,
+        zero_percent,
+        one_zero_percent: 0.9 * zero_percent,
+        both_zero_percent: 0.5 * zero_percent,
+        shifts: vec![0, 1, 2, 3, 4],
+        shift_percent: vec![20.0, 14.0, 11.0, 6.0, 1.5],
+        wide_percent: 47.5,
+        flips_of_8_bits: 2.31,
+        flips_of_window: 1.74,
+        flips_of_control: 0.9,
     }
 }
 

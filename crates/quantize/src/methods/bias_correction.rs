@@ -10,12 +10,12 @@
 //!
 //! `variance = true` first multiplies the channel's scale by `ξ_c`.
 
+use super::range::{per_channel, rescaled};
 use crate::method::{Entry, Method, MethodError};
 use crate::plan::Plan;
 use crate::site::WeightSite;
 use crate::workbench::{Workbench, channel};
 use lowbit_graph::Op;
-use lowbit_tensor::number::decode;
 use lowbit_tensor::{Code, Moments, Uniform};
 use serde::Deserialize;
 
@@ -173,21 +173,6 @@ fn decoded(code: &Uniform, values: &[f32], shape: &[usize]) -> Vec<f32> {
     decoded
 }
 
-/// The code with one entry per channel: a correction is a channel's own.
-fn per_channel(code: &Uniform, shape: &[usize], axis: usize) -> Uniform {
-    if code.axis.is_some() {
-        return code.clone();
-    }
-    let n = shape[axis];
-    Uniform {
-        axis: Some(axis),
-        bits: vec![code.bits[0]; n],
-        scale: vec![code.scale[0]; n],
-        zero_point: vec![code.zero_point[0]; n],
-        ..code.clone()
-    }
-}
-
 /// The code with a shift by which each decoded channel has the mean of the float one.
 pub fn restore_mean(code: &Uniform, values: &[f32], float: &[f32], shape: &[usize], axis: usize) -> Uniform {
     let code = Uniform { shift: None, ..per_channel(code, shape, axis) };
@@ -199,21 +184,13 @@ pub fn restore_mean(code: &Uniform, values: &[f32], float: &[f32], shape: &[usiz
 /// The code with each channel's scale multiplied so that its decoded spread is the float one (`ξ`, with `+ 1e-8` as in
 /// the authors' code), and the values that this code encodes as the given one encodes `values`.
 pub fn restore_spread(code: &Uniform, values: &[f32], shape: &[usize], axis: usize) -> (Uniform, Vec<f32>) {
-    let mut code = per_channel(code, shape, axis);
-    let codes = code.codes(values, shape);
+    let code = per_channel(code, shape, axis);
     let (wanted, found) =
         (spreads(values, shape, axis), spreads(&decoded(&code, values, shape), shape, axis));
-    for (scale, (w, f)) in code.scale.iter_mut().zip(wanted.iter().zip(&found)) {
-        *scale *= if f.1 > 0.0 { (w.1 / (f.1 + 1e-8)) as f32 } else { 1.0 };
-    }
-    let run: usize = shape[axis + 1..].iter().product::<usize>().max(1);
-    // Without the shift, which plays no part in choosing codes.
-    let level = |(i, &q): (usize, &i32)| {
-        let c = i / run % shape[axis];
-        decode(q, code.scale[c], code.zero_point[c])
-    };
-    let replaced = codes.iter().enumerate().map(level).collect();
-    (code, replaced)
+    let factor =
+        |(w, f): (&(f64, f64), &(f64, f64))| if f.1 > 0.0 { (w.1 / (f.1 + 1e-8)) as f32 } else { 1.0 };
+    let factors: Vec<f32> = wanted.iter().zip(&found).map(factor).collect();
+    rescaled(&code, values, shape, axis, &factors)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! What range methods share: from a clip per population to a code per site.
+//! What methods that choose scales share: from a clip per population to a code per site, and codes whose scales change.
 
 use crate::plan::Plan;
 use crate::recipe::Granularity;
 use crate::site::ActivationSite;
 use crate::workbench::{Workbench, channel};
-use lowbit_tensor::number::code_range;
+use lowbit_tensor::number::{code_range, decode};
 use lowbit_tensor::{Code, Moments, Statistics, Uniform};
 use rayon::prelude::*;
 use serde::Deserialize;
@@ -35,11 +35,51 @@ impl On {
 }
 
 /// The smallest scale in use: below it, division would leave the normal numbers.
-const LEAST_SCALE: f32 = 1e-30;
+pub(super) const LEAST_SCALE: f32 = 1e-30;
 
 /// Scale of a symmetric signed code that reaches `clip` at its highest code.
 pub(super) fn symmetric_scale(clip: f32, bits: u8) -> f32 {
     (clip / code_range(bits, true)[1].max(1) as f32).max(LEAST_SCALE)
+}
+
+/// The code with one entry per channel: a correction is a channel's own.
+pub(super) fn per_channel(code: &Uniform, shape: &[usize], axis: usize) -> Uniform {
+    if code.axis.is_some() {
+        return code.clone();
+    }
+    let n = shape[axis];
+    Uniform {
+        axis: Some(axis),
+        bits: vec![code.bits[0]; n],
+        scale: vec![code.scale[0]; n],
+        zero_point: vec![code.zero_point[0]; n],
+        ..code.clone()
+    }
+}
+
+/// The code with the scale of each channel of `axis` multiplied by its factor, and the values that this code encodes as the
+/// given one encodes `values`.
+pub(super) fn rescaled(
+    code: &Uniform,
+    values: &[f32],
+    shape: &[usize],
+    axis: usize,
+    factors: &[f32],
+) -> (Uniform, Vec<f32>) {
+    let mut code = per_channel(code, shape, axis);
+    let codes = code.codes(values, shape);
+    code.scale
+        .iter_mut()
+        .zip(factors)
+        .for_each(|(scale, factor)| *scale = (*scale * factor).max(LEAST_SCALE));
+    let run: usize = shape[axis + 1..].iter().product::<usize>().max(1);
+    // Without the shift, which plays no part in choosing codes.
+    let level = |(i, &q): (usize, &i32)| {
+        let c = i / run % shape[axis];
+        decode(q, code.scale[c], code.zero_point[c])
+    };
+    let values = codes.iter().enumerate().map(level).collect();
+    (code, values)
 }
 
 /// Fits every quantized weight: `fit(values, bits, symmetric)` gives the real range `[lo, hi]` that the codes of one

@@ -152,14 +152,15 @@ impl Sums {
     }
 
     fn add_to(&self, tensor: &mut Moments, each: &mut [Moments], rows: usize) {
-        let mut square = 0.0;
+        let (mut square, mut extremes) = (0.0, [f32::INFINITY, f32::NEG_INFINITY]);
         for (c, moments) in each.iter_mut().enumerate() {
             moments.widen(self.min[c], self.max[c]);
             moments.add(rows as u64, self.mean[c], self.absolute[c], self.square[c]);
-            tensor.widen(self.min[c], self.max[c]);
+            extremes = [extremes[0].min(self.min[c]), extremes[1].max(self.max[c])];
             // Spread within the channel and of its mean.
             square += self.square[c] + rows as f64 * (self.mean[c] - self.centre).powi(2);
         }
+        tensor.widen(extremes[0], extremes[1]);
         tensor.add((rows * self.min.len()) as u64, self.centre, self.around, square);
     }
 }

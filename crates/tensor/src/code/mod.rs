@@ -4,6 +4,7 @@
 //! Table codes join [`Uniform`] and [`Points`] here, one file each. A [`Window`] is not a code of its own: it lowers
 //! codes of 8 bits.
 
+pub mod lanes;
 pub mod points;
 mod uniform;
 pub mod window;
