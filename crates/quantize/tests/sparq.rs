@@ -131,7 +131,7 @@ fn windows_are_where_the_paper_has_them_and_others_say_why_not() {
     let kept = |words: &str| {
         notes.iter().find(|note| note.contains(words)).unwrap_or_else(|| panic!("{words}: {notes:?}"))
     };
-    assert!(kept("first layers and classifiers").contains("`first`, `head`"));
+    assert!(kept("first layers or classifiers").contains("`first`, `head`"));
     assert!(kept("may be negative").contains("`negative`"));
     assert!(kept("grouped").contains("`grouped`"));
     assert!(kept("straddle kernel positions").contains("`odd`"));

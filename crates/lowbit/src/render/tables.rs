@@ -130,13 +130,13 @@ pub(super) fn windows(report: &Report) -> Table {
         ("layer", Left),
         ("bits", Right),
         ("zeros", Right),
-        ("one of a pair", Right),
-        ("both", Right),
-        ("window at shift", Left),
-        ("two windows", Right),
-        ("flips of 8 bits", Right),
-        ("of windows", Right),
-        ("of control", Right),
+        ("pairs with one", Right),
+        ("two", Right),
+        ("% by place", Right),
+        ("wide", Right),
+        ("flips, 8 bits", Right),
+        ("window", Right),
+        ("control", Right),
     ]);
     for (layer, used) in report.layers.iter().filter_map(|layer| Some((layer, layer.window.as_ref()?))) {
         table.push(vec![
@@ -145,7 +145,7 @@ pub(super) fn windows(report: &Report) -> Table {
             units::share(used.zero_percent),
             units::share(used.one_zero_percent),
             units::share(used.both_zero_percent),
-            shifts(used),
+            places(used),
             units::share(used.wide_percent),
             units::bits(used.flips_of_8_bits),
             units::bits(used.flips_of_window),
@@ -155,11 +155,10 @@ pub(super) fn windows(report: &Report) -> Table {
     table
 }
 
-/// Share at each place: `0: 40 %, 1: 31 %`.
-pub(super) fn shifts(used: &WindowUse) -> String {
-    let places = used.shifts.iter().zip(&used.shift_percent);
-    let texts: Vec<String> = places.map(|(shift, share)| format!("{shift}: {share:.0} %")).collect();
-    texts.join(", ")
+/// Percent at each place, the lowest first: `20 14 11 6 2`.
+pub(super) fn places(used: &WindowUse) -> String {
+    let texts: Vec<String> = used.shift_percent.iter().map(|share| format!("{share:.0}")).collect();
+    texts.join(" ")
 }
 
 /// What stayed in float.

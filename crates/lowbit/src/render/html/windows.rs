@@ -17,13 +17,13 @@ pub(super) fn section(report: &Report) -> Option<Section> {
                         th { "Layer" }
                         th.number { "Bits" }
                         th.number title="Operands that are zero" { "Zeros" }
-                        th.number title="Pairs with one zero: the other operand gets both windows" { "One of a pair" }
-                        th.number title="Pairs of two zeros" { "Both" }
-                        th title="Share of the operands that are not zero, by the exponent of the window’s lowest bit" { "Window at shift" }
-                        th.number title="Share of the operands that are not zero with a zero beside them" { "Two windows" }
-                        th.number title="Bits that change from one operand to the next, were all 8 multiplied" { "Flips of 8 bits" }
-                        th.number title="The same of the codes in windows" { "Of windows" }
-                        th.number title="The same of shift and weight selection" { "Of control" }
+                        th.number title="Pairs with one zero: the other operand gets both windows" { "Pairs with one" }
+                        th.number title="Pairs of two zeros" { "Two" }
+                        th.number title="Share of the operands that are not zero with the window at each place, the lowest first" { "% by place" }
+                        th.number title="Share of the operands that are not zero that get two windows" { "Wide" }
+                        th.number title="Bits that change from one operand to the next, were all 8 multiplied" { "Flips, 8 bits" }
+                        th.number title="The same of the codes in windows" { "Window" }
+                        th.number title="The same of shift and weight selection" { "Control" }
                     }
                 }
                 tbody {
@@ -34,7 +34,7 @@ pub(super) fn section(report: &Report) -> Option<Section> {
                             td.number { (units::share(used.zero_percent)) }
                             td.number { (units::share(used.one_zero_percent)) }
                             td.number { (units::share(used.both_zero_percent)) }
-                            td { (tables::shifts(used)) }
+                            td.number { (tables::places(used)) }
                             td.number { (units::share(used.wide_percent)) }
                             td.number { (units::bits(used.flips_of_8_bits)) }
                             td.number { (units::bits(used.flips_of_window)) }

@@ -44,7 +44,7 @@ fn refusal(plan: &Plan, bench: &Workbench<'_>, i: usize, pairs: bool) -> Option<
     let site = &bench.sites.weights[i];
     let weight = bench.graph.constant(site.value).map_or(&[][..], |t| t.shape());
     if site.first_or_last {
-        return Some("first layers and classifiers do");
+        return Some("they are first layers or classifiers");
     }
     match &bench.graph.nodes[site.node.0].op {
         _ if site.input != 1 => return Some("the weight is not the second operand"),
