@@ -76,19 +76,22 @@ pub enum Engine {
     /// The float engine, rounding where the file does.
     #[default]
     Simulated,
+    /// The float engine on the arithmetic of the integer runtime, in which every sum is exact: a check of the latter.
+    Exact,
     /// The integer runtime.
     Integer,
 }
 
 impl Engine {
     /// Every engine.
-    pub const ALL: [Engine; 3] = [Engine::Float, Engine::Simulated, Engine::Integer];
+    pub const ALL: [Engine; 4] = [Engine::Float, Engine::Simulated, Engine::Exact, Engine::Integer];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Engine::Float => "float",
             Engine::Simulated => "simulated",
+            Engine::Exact => "exact",
             Engine::Integer => "integer",
         }
     }

@@ -15,6 +15,7 @@
 //! ```
 
 mod error;
+mod exact;
 mod grid;
 mod lower;
 mod memory;

@@ -10,7 +10,7 @@ use lowbit_onnx::{WriteOptions, read_bytes, write_bytes};
 use lowbit_quantize::lower::{Flavour, qdq::qdq};
 use lowbit_quantize::simulate::simulate;
 use lowbit_quantize::{Recipe, Target};
-use lowbit_runtime::{Options, Session};
+use lowbit_runtime::{Options, Session, lower};
 
 const RECIPES: [&str; 4] = ["w8a8", "w4a8", "w4a4", "w3-multipoint"];
 
@@ -121,4 +121,23 @@ fn layers_of_a_quantized_network_run_on_integers() {
         let layers = session.steps().iter().filter(|s| s.weight_bytes > 0).count();
         println!("{}: {layers} layers of {} weights on integers", case.name, sites.weights.len());
     }
+}
+
+#[test]
+fn the_float_engine_gives_the_same_bits_where_its_sums_are_exact() {
+    let mut compared = 0;
+    for case in cases() {
+        for recipe in &recipes() {
+            let (sites, plan) = case.planned(recipe, &Target::named("onnxruntime").unwrap());
+            let bytes = file(&qdq(&case.graph, &sites, &plan, Flavour::Packed).unwrap());
+            let Ok(exact) = lower(read_bytes(&bytes, None).unwrap()).unwrap().in_float() else { continue };
+            let batch = case.batch(6, 11);
+            let found = session(&bytes, Isa::best(), 1).run_all(&batch[0].to_f32()).unwrap();
+            for (f, e) in found.iter().zip(run(&exact, &batch)) {
+                assert_eq!(bits(f), bits(&e.to_f32()), "{}, {}", case.name, recipe.name);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 12, "{compared} networks have an exact form");
 }

@@ -39,6 +39,7 @@ pub(super) const ENTRY: Entry = Entry::new::<Mixed>(
             "after",
             "reconstruction (default): of each block, briefly | rounding: to nearest, quicker and cruder",
         ),
+        ("temperature", "what scores are divided by before they are compared (default 4)"),
         ("iterations", "of that brief reconstruction, per block and width (default 125)"),
     ],
 );
@@ -68,6 +69,8 @@ pub struct Mixed {
     pub max_latency_ms: Option<f64>,
     /// What losses are measured after.
     pub after: After,
+    /// What scores are divided by before they are compared.
+    pub temperature: f64,
     /// Iterations of reconstruction per block and width.
     pub iterations: usize,
 }
@@ -80,6 +83,7 @@ impl Default for Mixed {
             max_bytes: None,
             max_latency_ms: None,
             after: After::default(),
+            temperature: 4.0,
             iterations: 125,
         }
     }
@@ -92,6 +96,9 @@ fn needs(message: String) -> MethodError {
 impl Method for Mixed {
     fn refine(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
         let bits = self.widths()?;
+        if !(self.temperature > 0.0 && self.temperature.is_finite()) {
+            return Err(needs(format!("temperature is {}; accepted: a positive number", self.temperature)));
+        }
         let nominal = bench.recipe.weights.bits.ok_or_else(|| needs("weights.bits is not set".into()))?;
         let free = |i: &usize| !bench.sites.weights[*i].first_or_last && plan.weights[*i].bits == [nominal];
         let layers: Vec<usize> = (0..plan.weights.len()).filter(free).collect();

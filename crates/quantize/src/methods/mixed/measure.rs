@@ -2,7 +2,8 @@
 //!
 //! A block's own output error says little about what the error does: later blocks forgive some directions and blow up
 //! others. So each entry runs the rest of the network in float behind the changed block, and is the mean Kullback-Leibler
-//! divergence of the answers from those of the float network.
+//! divergence of the answers from those of the float network, both softened: on images that a network was trained on it is
+//! so sure that plain scores hide what a layer loses until it is large.
 
 use super::table::{Pair, Table};
 use super::{After, ID, Mixed};
@@ -10,6 +11,7 @@ use crate::method::{Method, MethodError};
 use crate::methods::brecq::part::Part;
 use crate::methods::brecq::walk::Walk;
 use crate::methods::brecq::{Brecq, Phases};
+use crate::methods::lapq::loss::log_probabilities;
 use crate::methods::mse::Mse;
 use crate::methods::range::On;
 use crate::plan::{Plan, Setting};
@@ -206,7 +208,7 @@ impl Measure<'_> {
             float.read(i..i + 1, &mut p)?;
             found.read(i..i + 1, &mut q)?;
             let positions = p.chunks(classes.max(1)).zip(q.chunks(classes.max(1)));
-            sum += positions.map(|(p, q)| divergence(p, q)).sum::<f64>();
+            sum += positions.map(|(p, q)| divergence(p, q, self.options.temperature)).sum::<f64>();
         }
         Ok(sum / float.rows() as f64)
     }
@@ -214,8 +216,8 @@ impl Measure<'_> {
     /// All that the losses of a block depend on and a recipe may change.
     fn key(&self, b: usize, block: &Block) -> String {
         let widths: Vec<String> = self.bits.iter().map(u8::to_string).collect();
-        let Mixed { after, iterations, .. } = self.options;
-        format!("{ID}/sensitivity/{b}/{}/{after:?}/{iterations}/{}", block.name, widths.join("-"))
+        let Mixed { after, iterations, temperature, .. } = self.options;
+        format!("{ID}/sensitivity/{b}/{}/{after:?}/{iterations}/{temperature}/{}", block.name, widths.join("-"))
     }
 
     fn load(&self, key: &str) -> Option<Saved> {
@@ -245,15 +247,10 @@ impl Table {
     }
 }
 
-/// Kullback-Leibler divergence of `softmax(q)` from `softmax(p)`, in nats.
-fn divergence(p: &[f32], q: &[f32]) -> f64 {
-    let norm = |scores: &[f32]| {
-        let most = scores.iter().fold(f64::NEG_INFINITY, |m, &s| m.max(f64::from(s)));
-        most + libm::log(scores.iter().map(|&s| libm::exp(f64::from(s) - most)).sum())
-    };
-    let (p_norm, q_norm) = (norm(p), norm(q));
-    let logs = p.iter().zip(q).map(|(&p, &q)| (f64::from(p) - p_norm, f64::from(q) - q_norm));
-    logs.map(|(p, q)| libm::exp(p) * (p - q)).sum()
+/// Kullback-Leibler divergence of `softmax(q / temperature)` from `softmax(p / temperature)`, in nats.
+fn divergence(p: &[f32], q: &[f32], temperature: f64) -> f64 {
+    let (p, q) = (log_probabilities(p, temperature), log_probabilities(q, temperature));
+    p.iter().zip(&q).map(|(p, q)| libm::exp(*p) * (p - q)).sum()
 }
 
 #[cfg(test)]
@@ -262,10 +259,10 @@ mod tests {
 
     #[test]
     fn divergence_is_zero_for_equal_answers_whatever_their_offset() {
-        assert!(divergence(&[0.5, -1.0, 2.0], &[3.5, 2.0, 5.0]).abs() < 1e-12);
+        assert!(divergence(&[0.5, -1.0, 2.0], &[3.5, 2.0, 5.0], 4.0).abs() < 1e-12);
         // softmax (3/4, 1/4) against (1/2, 1/2).
         let expected = 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln();
-        assert!((divergence(&[3f32.ln(), 0.0], &[1.0, 1.0]) - expected).abs() < 1e-6);
+        assert!((divergence(&[3f32.ln(), 0.0], &[1.0, 1.0], 1.0) - expected).abs() < 1e-6);
     }
 
     #[test]
