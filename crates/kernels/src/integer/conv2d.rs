@@ -3,6 +3,7 @@
 mod dense;
 mod depthwise;
 mod finish;
+mod gemv;
 mod grid;
 mod panel;
 #[cfg(test)]

@@ -68,6 +68,12 @@ pub(crate) trait IntSimd: Copy {
     /// # Safety
     /// `4 · LANES` bytes are readable at `at`.
     unsafe fn weights(self, at: *const u8) -> Self::W;
+    /// `N` = 2 or 4 times weights `[lane][4]` of `8 / N` bits that share bytes, the first in the lowest bits of each, as
+    /// unsigned numbers.
+    ///
+    /// # Safety
+    /// `4 · LANES` bytes are readable at `at`.
+    unsafe fn unpack<const N: usize>(self, at: *const u8) -> [Self::W; N];
     /// # Safety
     /// `LANES` values are readable at `at`.
     unsafe fn load(self, at: *const i32) -> Self::I;

@@ -6,6 +6,7 @@
 use std::ops::Range;
 
 use super::finish::{Finish, Form};
+use super::gemv::Gemv;
 use super::grid::{Grid, Walk};
 use super::panel::{self, Panel, Widen, pack, packed_len, widened_len};
 use super::tile::{RegisterTiles, tiling};
@@ -52,10 +53,12 @@ impl Dense {
         output: Plane,
         weights: &Weights<'_>,
     ) -> Dense {
+        // Fully connected layers of narrow weights belong to `Gemv`, which reads them as they lie in memory for vectors.
+        let narrow = [output.h, output.w] == [1; 2] && weights.bits != WeightBits::Eight;
         // Tiles have one shape: where all channels meet, all runs are those of the first panel, nearly always of one length.
         let units = units.filter(|_| {
             let runs = Panel::new(shape, &input, 0, 1, 1).runs;
-            shape.groups == 1 && runs.iter().all(|run| run.quads == runs[0].quads)
+            !narrow && shape.groups == 1 && runs.iter().all(|run| run.quads == runs[0].quads)
         });
         let lanes = if units.is_some() { tiles::LANES } else { isa.run_int(Lanes) };
         let vectors = output.c.div_ceil(lanes);
@@ -281,19 +284,28 @@ impl IntKernel for BlockKernel<'_> {
         let Dense { bits, panels, weights, offsets, .. } = self.dense;
         for panel in panels.iter().filter(|panel| panel.channel < self.channels) {
             let packed = &weights[panel.weights.clone()];
-            let widened = &mut self.scratch[..widened_len(packed.len(), *bits)];
-            let weights = if *bits == WeightBits::Eight {
-                packed
-            } else {
-                simd.call(Widen { packed, bits: *bits, widened: &mut *widened });
-                &*widened
-            };
             let finish = Finish {
                 scale: &self.scale[panel.channel.min(self.scale.len())..],
                 channels: (self.channels - panel.channel).min(panel.lanes),
                 residual_at: self.grid.residual.offset_by(panel.channel),
                 output_at: self.grid.output.offset_by(panel.channel),
                 form: self.form,
+            };
+            let vectors = matches!(self.dense.engine, Engine::Registers { .. });
+            if vectors && Gemv::serves(self.grid, &panel.runs, *bits) {
+                let (grid, source, run) = (self.grid, self.input.as_ptr(), panel.runs[0]);
+                let offsets = offsets[panel.channel..].as_ptr();
+                let gemv = Gemv { grid, source, run, packed, bits: *bits, offsets, finish: &finish };
+                // SAFETY: as below.
+                unsafe { gemv.run(simd, panel.vectors) };
+                continue;
+            }
+            let widened = &mut self.scratch[..widened_len(packed.len(), *bits)];
+            let weights = if *bits == WeightBits::Eight {
+                packed
+            } else {
+                simd.call(Widen { packed, bits: *bits, widened: &mut *widened });
+                &*widened
             };
             match self.dense.engine {
                 Engine::Registers { .. } => {

@@ -11,7 +11,7 @@ use crate::integer::{Plane, WeightBits, Weights};
 
 /// Bytes of widened weights that are packed together: byte `j` of a packed chunk holds weight `j` of each of its 1, 2
 /// or 4 chunks of widened ones, as `w + 2^(bits−1)`, the first in the lowest bits.
-const CHUNK: usize = 64;
+pub(super) const CHUNK: usize = 64;
 
 /// Consecutive bytes of input that meet consecutive weights: `quads` times four, from `offset` relative to a window.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

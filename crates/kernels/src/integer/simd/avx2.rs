@@ -212,6 +212,21 @@ impl<D: Dot> IntSimd for Int256<D> {
         unsafe { D::weights(_mm256_loadu_si256(at.cast())) }
     }
     #[inline(always)]
+    unsafe fn unpack<const N: usize>(self, at: *const u8) -> [D::W; N] {
+        // SAFETY: the caller gives 32 readable bytes; `loadu` needs no alignment.
+        unsafe {
+            let packed = _mm256_loadu_si256(at.cast());
+            let mask = _mm256_set1_epi8(if N == 2 { 15 } else { 3 });
+            let part = |n: usize| match 8 / N * n {
+                2 => _mm256_srli_epi16::<2>(packed),
+                4 => _mm256_srli_epi16::<4>(packed),
+                6 => _mm256_srli_epi16::<6>(packed),
+                _ => packed,
+            };
+            std::array::from_fn(|n| D::weights(_mm256_and_si256(part(n), mask)))
+        }
+    }
+    #[inline(always)]
     unsafe fn load(self, at: *const i32) -> __m256i {
         // SAFETY: the caller gives 8 readable values; `loadu` needs no alignment.
         unsafe { _mm256_loadu_si256(at.cast()) }

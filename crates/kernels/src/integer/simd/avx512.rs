@@ -100,6 +100,21 @@ impl IntSimd for Avx512Vnni {
         unsafe { _mm512_loadu_si512(at.cast()) }
     }
     #[inline(always)]
+    unsafe fn unpack<const N: usize>(self, at: *const u8) -> [__m512i; N] {
+        // SAFETY: the caller gives 64 readable bytes; `loadu` needs no alignment.
+        unsafe {
+            let packed = _mm512_loadu_si512(at.cast());
+            let mask = _mm512_set1_epi8(if N == 2 { 15 } else { 3 });
+            let part = |n: usize| match 8 / N * n {
+                2 => _mm512_srli_epi16::<2>(packed),
+                4 => _mm512_srli_epi16::<4>(packed),
+                6 => _mm512_srli_epi16::<6>(packed),
+                _ => packed,
+            };
+            std::array::from_fn(|n| _mm512_and_si512(part(n), mask))
+        }
+    }
+    #[inline(always)]
     unsafe fn load(self, at: *const i32) -> __m512i {
         // SAFETY: the caller gives 16 readable values; `loadu` needs no alignment.
         unsafe { _mm512_loadu_si512(at.cast()) }

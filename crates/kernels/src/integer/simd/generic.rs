@@ -64,6 +64,15 @@ impl IntSimd for GenericInt {
         unsafe { at.cast::<Self::W>().read() }
     }
     #[inline(always)]
+    unsafe fn unpack<const N: usize>(self, at: *const u8) -> [Self::W; N] {
+        // SAFETY: the caller gives `4 · LANES` readable bytes; arrays of bytes need no alignment.
+        let packed = unsafe { at.cast::<[[u8; 4]; LANES]>().read() };
+        let bits = 8 / N;
+        let part =
+            |n: usize| packed.map(|four| four.map(|byte| (byte >> (n * bits) & ((1 << bits) - 1)) as i8));
+        std::array::from_fn(part)
+    }
+    #[inline(always)]
     unsafe fn load(self, at: *const i32) -> Self::I {
         // SAFETY: the caller gives `LANES` readable values.
         unsafe { at.cast::<Self::I>().read_unaligned() }
