@@ -17,6 +17,7 @@ mod report_file;
 mod run;
 mod shared;
 mod size;
+mod zoo;
 
 use std::process::ExitCode;
 
@@ -46,6 +47,7 @@ enum Command {
     Bench(bench::Args),
     Methods(methods::Args),
     Ops(ops::Args),
+    Zoo(zoo::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
@@ -71,6 +73,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Bench(args) => bench::run(&args),
         Command::Methods(args) => methods::run(&args),
         Command::Ops(args) => ops::run(&args),
+        Command::Zoo(args) => zoo::run(&args),
     }
 }
 

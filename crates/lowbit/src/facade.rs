@@ -282,6 +282,14 @@ pub fn demo(progress: &dyn Progress) -> Result<DemoOutcome> {
     pipeline::demo(progress)
 }
 
+/// A reference network as an ONNX file.
+///
+/// # Errors
+/// When it cannot be written, which would be a fault of ours.
+pub fn zoo(entry: &crate::zoo::Entry, seed: u64) -> Result<Vec<u8>> {
+    Ok(lowbit_onnx::write_bytes(&entry.build(seed), &lowbit_onnx::WriteOptions::default())?)
+}
+
 /// Every method there is.
 pub fn methods() -> &'static [lowbit_quantize::method::Entry] {
     lowbit_quantize::methods::ALL

@@ -9,6 +9,7 @@ mod inspection;
 mod pipeline;
 mod progress;
 pub mod render;
+pub mod zoo;
 
 pub use inspection::{BlockInspection, Inspection, LayerInspection, OpCount};
 pub use lowbit_quantize::report::Report;

@@ -16,6 +16,8 @@ use crate::describe;
 use crate::method::{Entry, Method, MethodError};
 use crate::observe::Needs;
 use crate::plan::{Plan, Setting};
+use crate::rows::Rows;
+use crate::run::Samples;
 use crate::workbench::Workbench;
 use limit::Limit;
 use measure::Measure;
@@ -93,6 +95,22 @@ fn needs(message: String) -> MethodError {
     MethodError::Needs { step: ID, message }
 }
 
+/// Three quarters of the samples, those that trials learn on.
+fn first(samples: &Samples, bench: &Workbench<'_>) -> Result<Samples, MethodError> {
+    let count = samples.len() - samples.len().div_ceil(4);
+    if count == 0 {
+        return Err(MethodError::TooFewSamples { step: ID, found: samples.len(), needed: 2 });
+    }
+    let mut inputs = Rows::new(&bench.run.budget, count, samples.inputs.row_len())?;
+    let mut row = vec![0.0; samples.inputs.row_len()];
+    for i in 0..count {
+        samples.inputs.read(i..i + 1, &mut row)?;
+        inputs.write(i, &row)?;
+    }
+    let labels = samples.labels.as_ref().map(|labels| labels[..count].to_vec());
+    Ok(Samples { inputs, shape: samples.shape.clone(), labels })
+}
+
 impl Method for Mixed {
     fn refine(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
         let bits = self.widths()?;
@@ -121,8 +139,9 @@ impl Method for Mixed {
         let samples = samples.ok_or_else(|| needs("no calibration samples were kept for it".into()))?;
         let blocks =
             crate::blocks::of(bench.recipe, bench.graph).map_err(|error| needs(error.to_string()))?;
-        let measure =
-            Measure { options: self, bench, samples, blocks: &blocks, layers: &layers, bits: &bits };
+        let learning = first(samples, bench)?;
+        let (blocks, layers, bits) = (blocks.as_slice(), layers.as_slice(), bits.as_slice());
+        let measure = Measure { options: self, bench, samples, learning: &learning, blocks, layers, bits };
         let table = measure.table()?;
         if let Some((l, c)) = table.not_a_number() {
             let site = &bench.sites.weights[layers[l]];

@@ -36,6 +36,9 @@ pub(super) struct Measure<'a> {
     pub(super) options: &'a Mixed,
     pub(super) bench: &'a Workbench<'a>,
     pub(super) samples: &'a Samples,
+    /// The first of them, which trials learn on. Losses are those of the others: what is learned on some samples says
+    /// too little of what a layer loses on them, the less the more weights it has.
+    pub(super) learning: &'a Samples,
     pub(super) blocks: &'a [Block],
     /// Weight sites of the layers that the table is about.
     pub(super) layers: &'a [usize],
@@ -149,7 +152,7 @@ impl Measure<'_> {
             return Ok(plan);
         }
         // What it tells of itself is about a trial, not about the result.
-        let run = Run { watch: &Quiet, ..self.bench.run.clone() };
+        let run = Run { watch: &Quiet, samples: Some(self.learning), ..self.bench.run.clone() };
         let bench = Workbench { run: &run, ..*self.bench };
         let iterations = Some(self.options.iterations);
         let learn = Brecq { on: On::Weights, phases: Phases::Separate, iterations, ..Brecq::default() };
@@ -193,7 +196,7 @@ impl Measure<'_> {
         MethodError::Needs { step: ID, message }
     }
 
-    /// Mean divergence over all samples, in nats.
+    /// Mean divergence over the samples not learned on, in nats.
     fn divergence(&self, float: &Rows, found: &Rows) -> Result<f64, MethodError> {
         let id = self.output()?;
         let shape = self.bench.types[id.0].as_ref().map_or(&[][..], |ty| &ty.shape);
@@ -204,20 +207,25 @@ impl Measure<'_> {
         };
         let (mut p, mut q) = (vec![0.0; float.row_len()], vec![0.0; float.row_len()]);
         let mut sum = 0.0;
-        for i in 0..float.rows() {
+        let judged = self.learning.len()..float.rows();
+        for i in judged.clone() {
             float.read(i..i + 1, &mut p)?;
             found.read(i..i + 1, &mut q)?;
             let positions = p.chunks(classes.max(1)).zip(q.chunks(classes.max(1)));
             sum += positions.map(|(p, q)| divergence(p, q, self.options.temperature)).sum::<f64>();
         }
-        Ok(sum / float.rows() as f64)
+        Ok(sum / judged.len() as f64)
     }
 
     /// All that the losses of a block depend on and a recipe may change.
     fn key(&self, b: usize, block: &Block) -> String {
         let widths: Vec<String> = self.bits.iter().map(u8::to_string).collect();
         let Mixed { after, iterations, temperature, .. } = self.options;
-        format!("{ID}/sensitivity/{b}/{}/{after:?}/{iterations}/{temperature}/{}", block.name, widths.join("-"))
+        format!(
+            "{ID}/sensitivity/held-out/{b}/{}/{after:?}/{iterations}/{temperature}/{}",
+            block.name,
+            widths.join("-")
+        )
     }
 
     fn load(&self, key: &str) -> Option<Saved> {

@@ -1,0 +1,109 @@
+//! A network being put together, layer after layer, with seeded weights.
+
+use lowbit_graph::ops::{Add, Clip, Conv, Flatten, Gemm, GlobalAveragePool, MaxPool, Padding, Relu, Window};
+use lowbit_graph::{Dim, Graph, ValueId};
+use lowbit_tensor::{DType, Tensor};
+
+/// A graph and the stream that its weights come from.
+pub(super) struct Builder {
+    pub(super) graph: Graph,
+    state: u64,
+    layers: usize,
+}
+
+/// What one convolution is.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub(super) inputs: usize,
+    pub(super) outputs: usize,
+    pub(super) kernel: usize,
+    pub(super) stride: usize,
+    pub(super) groups: usize,
+    /// Factor of the weights' usual deviation.
+    pub(super) gain: f32,
+}
+
+impl Shape {
+    pub(super) fn new(inputs: usize, outputs: usize, kernel: usize, stride: usize) -> Shape {
+        Shape { inputs, outputs, kernel, stride, groups: 1, gain: 1.0 }
+    }
+}
+
+impl Builder {
+    /// With an input `x`: `[N, 3, side, side]`.
+    pub(super) fn new(name: &str, side: usize, seed: u64) -> (Builder, ValueId) {
+        let mut graph = Graph { name: name.to_owned(), ..Graph::default() };
+        let extents = [Dim::Symbol("N".into()), Dim::Known(3), Dim::Known(side), Dim::Known(side)];
+        let x = graph.add_input("x", DType::F32, extents.into());
+        (Builder { graph, state: seed ^ 0x9e37_79b9_7f4a_7c15, layers: 0 }, x)
+    }
+
+    /// About normal: the sum of four uniform numbers, of deviation 1.
+    fn noise(&mut self) -> f32 {
+        let mut uniform = || {
+            self.state =
+                self.state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (self.state >> 40) as f32 / (1u64 << 24) as f32 - 0.5
+        };
+        (uniform() + uniform() + uniform() + uniform()) * 3f32.sqrt()
+    }
+
+    fn weights(&mut self, name: &str, shape: &[usize], deviation: f32) -> ValueId {
+        let values = (0..shape.iter().product()).map(|_| self.noise() * deviation).collect();
+        self.graph.add_constant(name, Tensor::from_f32(shape, values))
+    }
+
+    /// A convolution with a bias, padded so that a stride of 1 keeps the size.
+    pub(super) fn conv(&mut self, x: ValueId, shape: Shape) -> ValueId {
+        let Shape { inputs, outputs, kernel, stride, groups, gain } = shape;
+        self.layers += 1;
+        let name = format!("conv{}", self.layers);
+        let terms = (inputs / groups * kernel * kernel) as f32;
+        let extents = [outputs, inputs / groups, kernel, kernel];
+        let w = self.weights(&format!("{name}.weight"), &extents, gain * (2.0 / terms).sqrt());
+        let b = self.weights(&format!("{name}.bias"), &[outputs], 0.05);
+        let window = Window {
+            strides: vec![stride; 2],
+            padding: Padding::Explicit(vec![kernel / 2; 4]),
+            ..Window::default()
+        };
+        self.graph.add_node(name, Conv { window, group: groups }, &[x, w, b])
+    }
+
+    pub(super) fn relu(&mut self, x: ValueId) -> ValueId {
+        let name = self.graph.fresh_name("relu");
+        self.graph.add_node(name, Relu, &[x])
+    }
+
+    pub(super) fn relu6(&mut self, x: ValueId) -> ValueId {
+        let bounds = [("zero", 0.0), ("six", 6.0)].map(|(name, value)| {
+            let known = self.graph.find(name);
+            known.unwrap_or_else(|| self.graph.add_constant(name, Tensor::scalar(value)))
+        });
+        let name = self.graph.fresh_name("relu6");
+        self.graph.add_node(name, Clip, &[x, bounds[0], bounds[1]])
+    }
+
+    pub(super) fn add(&mut self, a: ValueId, b: ValueId) -> ValueId {
+        let name = self.graph.fresh_name("add");
+        self.graph.add_node(name, Add, &[a, b])
+    }
+
+    /// The maximum of 3×3, every second pixel.
+    pub(super) fn max_pool(&mut self, x: ValueId) -> ValueId {
+        let window =
+            Window { strides: vec![2; 2], padding: Padding::Explicit(vec![1; 4]), ..Window::default() };
+        self.graph.add_node("pool", MaxPool { kernel: vec![3; 2], window, ceil: false }, &[x])
+    }
+
+    /// The mean of each channel and a linear layer to the classes: the end.
+    pub(super) fn classify(mut self, x: ValueId, inputs: usize, classes: usize) -> Graph {
+        let mean = self.graph.add_node("mean", GlobalAveragePool, &[x]);
+        let row = self.graph.add_node("row", Flatten { axis: 1 }, &[mean]);
+        let w = self.weights("classes.weight", &[classes, inputs], (1.0 / inputs as f32).sqrt());
+        let b = self.weights("classes.bias", &[classes], 0.05);
+        let scores = self.graph.add_node("scores", Gemm { trans_b: true, ..Gemm::default() }, &[row, w, b]);
+        self.graph.outputs = vec![scores];
+        self.graph
+    }
+}

@@ -1,0 +1,61 @@
+//! Residual networks.
+
+use super::builder::{Builder, Shape};
+use lowbit_graph::{Graph, ValueId};
+
+/// Deviation of the last weights of a branch, relative to others: sums of branches then stay in reach.
+const BRANCH: f32 = 0.5;
+
+/// Three stages of three blocks of two 3×3 convolutions; where the size halves, a 1×1 convolution on the way around.
+pub(super) fn resnet20(seed: u64) -> Graph {
+    let (mut b, x) = Builder::new("resnet20", 32, seed);
+    let v = b.conv(x, Shape::new(3, 16, 3, 1));
+    let mut v = b.relu(v);
+    let mut inputs = 16;
+    for (stage, outputs) in [16, 32, 64].into_iter().enumerate() {
+        for block in 0..3 {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let branch = b.conv(v, Shape::new(inputs, outputs, 3, stride));
+            let branch = b.relu(branch);
+            let branch = b.conv(branch, Shape { gain: BRANCH, ..Shape::new(outputs, outputs, 3, 1) });
+            v = joined(&mut b, v, branch, [inputs, outputs, stride]);
+            inputs = outputs;
+        }
+    }
+    b.classify(v, 64, 10)
+}
+
+/// Four stages of bottlenecks, 1×1, 3×3, 1×1.
+pub(super) fn resnet50(seed: u64) -> Graph {
+    let (mut b, x) = Builder::new("resnet50", 224, seed);
+    let v = b.conv(x, Shape::new(3, 64, 7, 2));
+    let v = b.relu(v);
+    let mut v = b.max_pool(v);
+    let mut inputs = 64;
+    for (stage, blocks) in [3, 4, 6, 3].into_iter().enumerate() {
+        let narrow = 64 << stage;
+        let outputs = 4 * narrow;
+        for block in 0..blocks {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let branch = b.conv(v, Shape::new(inputs, narrow, 1, 1));
+            let branch = b.relu(branch);
+            let branch = b.conv(branch, Shape::new(narrow, narrow, 3, stride));
+            let branch = b.relu(branch);
+            let branch = b.conv(branch, Shape { gain: BRANCH, ..Shape::new(narrow, outputs, 1, 1) });
+            v = joined(&mut b, v, branch, [inputs, outputs, stride]);
+            inputs = outputs;
+        }
+    }
+    b.classify(v, inputs, 1000)
+}
+
+/// The branch added to what it branched from, brought to its shape where that differs.
+fn joined(b: &mut Builder, v: ValueId, branch: ValueId, [inputs, outputs, stride]: [usize; 3]) -> ValueId {
+    let around = if inputs == outputs && stride == 1 {
+        v
+    } else {
+        b.conv(v, Shape { gain: 1.0 / 2f32.sqrt(), ..Shape::new(inputs, outputs, 1, stride) })
+    };
+    let sum = b.add(branch, around);
+    b.relu(sum)
+}
