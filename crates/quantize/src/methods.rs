@@ -12,7 +12,7 @@ pub mod mixed;
 pub mod mse;
 pub mod multipoint;
 pub mod percentile;
-mod range;
+pub mod range;
 pub mod sparq;
 
 use crate::method::{Entry, Method};
