@@ -7,8 +7,6 @@
 //!
 //! Floats are multiplied and added, never fused, and integers wrap: every instruction set gives the same bits.
 
-#![allow(dead_code, unused_imports, reason = "until the kernels that use the rest")]
-
 mod generic;
 #[cfg(target_arch = "x86_64")]
 mod x86;
@@ -53,11 +51,6 @@ pub(crate) trait ByteSimd: Copy {
 
     fn splat_b(self, x: u8) -> Self::B;
     fn max_b(self, a: Self::B, b: Self::B) -> Self::B;
-    fn min_b(self, a: Self::B, b: Self::B) -> Self::B;
-    /// The low and high four bits of each byte.
-    fn nibbles(self, a: Self::B) -> [Self::B; 2];
-    /// Two bits of each byte at a time, the lowest first.
-    fn pairs(self, a: Self::B) -> [Self::B; 4];
     /// Bytes to lanes, in the order of [`order`].
     fn widen(self, a: Self::B) -> [Self::I; 4];
     /// The four bytes of each lane, from the lanes of four vectors, which hold 0..=255.
@@ -87,16 +80,10 @@ pub(crate) trait ByteSimd: Copy {
     /// The bytes of four vectors side by side: factor `t` of each lane from `taps[t]`, lanes in the order of
     /// [`ByteSimd::widen`].
     fn interleave(self, taps: [Self::B; 4]) -> [Self::X; 4];
-    /// The same four bytes, in the order of memory, in each lane.
-    fn splat_four(self, bytes: [u8; 4]) -> Self::B;
-    /// The four bytes of each lane as u8 factors.
-    fn factors(self, x: Self::B) -> Self::X;
     /// The four bytes of each lane as s8 factors.
     fn weights(self, w: Self::B) -> Self::W;
     /// `acc + Σ x·w` over the four factors of each lane.
     fn dot(self, acc: Self::I, x: Self::X, w: Self::W) -> Self::I;
-    /// The same where the bytes of `w` are 0..=15.
-    fn dot_small(self, acc: Self::I, x: Self::B, w: Self::B) -> Self::I;
 
     /// # Safety
     /// `BYTES` bytes are readable at `at`.
@@ -121,9 +108,6 @@ pub(crate) trait ByteSimd: Copy {
     /// # Safety
     /// `LANES` values are readable at `at`.
     unsafe fn load_f(self, at: *const f32) -> Self::F;
-    /// # Safety
-    /// `LANES` values are writable at `at`.
-    unsafe fn store_f(self, at: *mut f32, v: Self::F);
 
     /// The bytes at the start of `x`; where `x` is shorter than a vector, the others are 0.
     #[inline(always)]

@@ -42,18 +42,6 @@ macro_rules! generic {
                 zip(a, b, |a, b| zip(a, b, u8::max))
             }
             #[inline(always)]
-            fn min_b(self, a: Self::B, b: Self::B) -> Self::B {
-                zip(a, b, |a, b| zip(a, b, u8::min))
-            }
-            #[inline(always)]
-            fn nibbles(self, a: Self::B) -> [Self::B; 2] {
-                [0, 4].map(|shift| a.map(|four| four.map(|byte| byte >> shift & 15)))
-            }
-            #[inline(always)]
-            fn pairs(self, a: Self::B) -> [Self::B; 4] {
-                [0, 2, 4, 6].map(|shift| a.map(|four| four.map(|byte| byte >> shift & 3)))
-            }
-            #[inline(always)]
             fn widen(self, a: Self::B) -> [Self::I; 4] {
                 array::from_fn(|v| a.map(|four| i32::from(four[v])))
             }
@@ -121,14 +109,6 @@ macro_rules! generic {
                 array::from_fn(|v| array::from_fn(|l| taps.map(|tap| tap[l][v])))
             }
             #[inline(always)]
-            fn splat_four(self, bytes: [u8; 4]) -> Self::B {
-                [bytes; $lanes]
-            }
-            #[inline(always)]
-            fn factors(self, x: Self::B) -> Self::X {
-                x
-            }
-            #[inline(always)]
             fn weights(self, w: Self::B) -> Self::W {
                 w.map(|four| four.map(|byte| byte as i8))
             }
@@ -138,10 +118,6 @@ macro_rules! generic {
                     let products = zip(x[l], w[l], |x, w| i32::from(x) * i32::from(w));
                     products.into_iter().fold(acc[l], i32::wrapping_add)
                 })
-            }
-            #[inline(always)]
-            fn dot_small(self, acc: Self::I, x: Self::B, w: Self::B) -> Self::I {
-                self.dot(acc, x, self.weights(w))
             }
 
             #[inline(always)]
@@ -181,11 +157,6 @@ macro_rules! generic {
             unsafe fn load_f(self, at: *const f32) -> Self::F {
                 // SAFETY: the caller gives `LANES` readable values; f32 pointers are aligned for an array of f32.
                 unsafe { at.cast::<Self::F>().read() }
-            }
-            #[inline(always)]
-            unsafe fn store_f(self, at: *mut f32, v: Self::F) {
-                // SAFETY: the caller gives room for `LANES` values; f32 pointers are aligned for an array of f32.
-                unsafe { at.cast::<Self::F>().write(v) }
             }
         }
     };

@@ -23,15 +23,15 @@ macro_rules! width {
 }
 
 width!(w512, "avx512f", __m512i, __m512, {
-    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_and_si512 as and, _mm512_or_si512 as or, _mm512_slli_epi32 as slli_epi32,
-    _mm512_set1_epi8 as set1_epi8, _mm512_set1_epi16 as set1_epi16, _mm512_set1_epi32 as set1_epi32,
-    _mm512_max_epu8 as max_epu8, _mm512_min_epu8 as min_epu8, _mm512_srli_epi16 as srli_epi16,
+    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_or_si512 as or, _mm512_slli_epi32 as slli_epi32,
+    _mm512_set1_epi8 as set1_epi8, _mm512_set1_epi32 as set1_epi32,
+    _mm512_max_epu8 as max_epu8,
     _mm512_unpacklo_epi8 as unpacklo_epi8, _mm512_unpackhi_epi8 as unpackhi_epi8,
     _mm512_unpacklo_epi16 as unpacklo_epi16, _mm512_unpackhi_epi16 as unpackhi_epi16,
     _mm512_packs_epi32 as packs_epi32, _mm512_packus_epi16 as packus_epi16,
     _mm512_add_epi32 as add_epi32, _mm512_sub_epi32 as sub_epi32,
     _mm512_cvtepi32_ps as to_float, _mm512_cvtps_epi32 as to_int,
-    _mm512_loadu_ps as load_ps, _mm512_storeu_ps as store_ps, _mm512_set1_ps as set1_ps,
+    _mm512_loadu_ps as load_ps, _mm512_set1_ps as set1_ps,
     _mm512_add_ps as add_ps, _mm512_mul_ps as mul_ps, _mm512_div_ps as div_ps,
     _mm512_max_ps as max_ps, _mm512_min_ps as min_ps,
 }, |a| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(a, a), a));
@@ -39,33 +39,33 @@ width!(w512, "avx512f", __m512i, __m512, {
 width!(w256, "avx2", __m256i, __m256, {
     _mm256_loadu_si256 as load, _mm256_storeu_si256 as store, _mm256_and_si256 as and, _mm256_or_si256 as or, _mm256_slli_epi32 as slli_epi32,
     _mm256_set1_epi8 as set1_epi8, _mm256_set1_epi16 as set1_epi16, _mm256_set1_epi32 as set1_epi32,
-    _mm256_max_epu8 as max_epu8, _mm256_min_epu8 as min_epu8, _mm256_srli_epi16 as srli_epi16,
+    _mm256_max_epu8 as max_epu8, _mm256_srli_epi16 as srli_epi16,
     _mm256_unpacklo_epi8 as unpacklo_epi8, _mm256_unpackhi_epi8 as unpackhi_epi8,
     _mm256_unpacklo_epi16 as unpacklo_epi16, _mm256_unpackhi_epi16 as unpackhi_epi16,
     _mm256_packs_epi32 as packs_epi32, _mm256_packus_epi16 as packus_epi16,
     _mm256_add_epi32 as add_epi32, _mm256_sub_epi32 as sub_epi32,
     _mm256_cvtepi32_ps as to_float, _mm256_cvtps_epi32 as to_int,
-    _mm256_loadu_ps as load_ps, _mm256_storeu_ps as store_ps, _mm256_set1_ps as set1_ps,
+    _mm256_loadu_ps as load_ps, _mm256_set1_ps as set1_ps,
     _mm256_add_ps as add_ps, _mm256_mul_ps as mul_ps, _mm256_div_ps as div_ps,
     _mm256_max_ps as max_ps, _mm256_min_ps as min_ps,
     _mm256_slli_epi16 as slli_epi16, _mm256_srai_epi16 as srai_epi16,
-    _mm256_madd_epi16 as madd_epi16, _mm256_maddubs_epi16 as maddubs_epi16,
+    _mm256_madd_epi16 as madd_epi16,
 }, |a| _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_ORD_Q>(a, a)));
 
 width!(w128, "avx2", __m128i, __m128, {
     _mm_loadu_si128 as load, _mm_storeu_si128 as store, _mm_and_si128 as and, _mm_or_si128 as or, _mm_slli_epi32 as slli_epi32,
     _mm_set1_epi8 as set1_epi8, _mm_set1_epi16 as set1_epi16, _mm_set1_epi32 as set1_epi32,
-    _mm_max_epu8 as max_epu8, _mm_min_epu8 as min_epu8, _mm_srli_epi16 as srli_epi16,
+    _mm_max_epu8 as max_epu8, _mm_srli_epi16 as srli_epi16,
     _mm_unpacklo_epi8 as unpacklo_epi8, _mm_unpackhi_epi8 as unpackhi_epi8,
     _mm_unpacklo_epi16 as unpacklo_epi16, _mm_unpackhi_epi16 as unpackhi_epi16,
     _mm_packs_epi32 as packs_epi32, _mm_packus_epi16 as packus_epi16,
     _mm_add_epi32 as add_epi32, _mm_sub_epi32 as sub_epi32,
     _mm_cvtepi32_ps as to_float, _mm_cvtps_epi32 as to_int,
-    _mm_loadu_ps as load_ps, _mm_storeu_ps as store_ps, _mm_set1_ps as set1_ps,
+    _mm_loadu_ps as load_ps, _mm_set1_ps as set1_ps,
     _mm_add_ps as add_ps, _mm_mul_ps as mul_ps, _mm_div_ps as div_ps,
     _mm_max_ps as max_ps, _mm_min_ps as min_ps,
     _mm_slli_epi16 as slli_epi16, _mm_srai_epi16 as srai_epi16,
-    _mm_madd_epi16 as madd_epi16, _mm_maddubs_epi16 as maddubs_epi16,
+    _mm_madd_epi16 as madd_epi16,
 }, |a| _mm_and_ps(a, _mm_cmpord_ps(a, a)));
 
 /// Dot products by one instruction, whose operands are bytes as they are.
@@ -92,11 +92,6 @@ macro_rules! vnni {
             #[inline]
             #[target_feature(enable = $features)]
             pub(super) fn dot(acc: Int, x: X, w: W) -> Int {
-                $dpbusd(acc, x, w)
-            }
-            #[inline]
-            #[target_feature(enable = $features)]
-            pub(super) fn dot_small(acc: Int, x: Int, w: Int) -> Int {
                 $dpbusd(acc, x, w)
             }
         }
@@ -133,12 +128,6 @@ macro_rules! words {
             pub(super) fn dot(acc: Int, x: X, w: W) -> Int {
                 let [even, odd] = [madd_epi16(x[0], w[0]), madd_epi16(x[1], w[1])];
                 add_epi32(acc, add_epi32(even, odd))
-            }
-            /// Two products of a byte and at most 15 fit a word.
-            #[inline]
-            #[target_feature(enable = "avx2")]
-            pub(super) fn dot_small(acc: Int, x: Int, w: Int) -> Int {
-                add_epi32(acc, madd_epi16(maddubs_epi16(x, w), set1_epi16(1)))
             }
         }
     };
@@ -280,32 +269,6 @@ macro_rules! vector {
                 unsafe { $width::max_epu8(a, b) }
             }
             #[inline(always)]
-            fn min_b(self, a: Self::B, b: Self::B) -> Self::B {
-                // SAFETY: see the head of this block.
-                unsafe { $width::min_epu8(a, b) }
-            }
-            #[inline(always)]
-            fn nibbles(self, a: Self::B) -> [Self::B; 2] {
-                // SAFETY: see the head of this block.
-                unsafe {
-                    let mask = $width::set1_epi8(15);
-                    [$width::and(a, mask), $width::and($width::srli_epi16::<4>(a), mask)]
-                }
-            }
-            #[inline(always)]
-            fn pairs(self, a: Self::B) -> [Self::B; 4] {
-                // SAFETY: see the head of this block.
-                unsafe {
-                    let mask = $width::set1_epi8(3);
-                    [
-                        $width::and(a, mask),
-                        $width::and($width::srli_epi16::<2>(a), mask),
-                        $width::and($width::srli_epi16::<4>(a), mask),
-                        $width::and($width::srli_epi16::<6>(a), mask),
-                    ]
-                }
-            }
-            #[inline(always)]
             fn widen(self, a: Self::B) -> [Self::I; 4] {
                 // SAFETY: see the head of this block.
                 unsafe {
@@ -417,16 +380,6 @@ macro_rules! vector {
                 }
             }
             #[inline(always)]
-            fn splat_four(self, bytes: [u8; 4]) -> Self::B {
-                // SAFETY: see the head of this block.
-                unsafe { $width::set1_epi32(i32::from_le_bytes(bytes)) }
-            }
-            #[inline(always)]
-            fn factors(self, x: Self::B) -> Self::X {
-                // SAFETY: see the head of this block.
-                unsafe { $dots::factors(x) }
-            }
-            #[inline(always)]
             fn weights(self, w: Self::B) -> Self::W {
                 // SAFETY: see the head of this block.
                 unsafe { $dots::weights(w) }
@@ -435,11 +388,6 @@ macro_rules! vector {
             fn dot(self, acc: Self::I, x: Self::X, w: Self::W) -> Self::I {
                 // SAFETY: see the head of this block.
                 unsafe { $dots::dot(acc, x, w) }
-            }
-            #[inline(always)]
-            fn dot_small(self, acc: Self::I, x: Self::B, w: Self::B) -> Self::I {
-                // SAFETY: see the head of this block.
-                unsafe { $dots::dot_small(acc, x, w) }
             }
 
             #[inline(always)]
@@ -476,11 +424,6 @@ macro_rules! vector {
             unsafe fn load_f(self, at: *const f32) -> Self::F {
                 // SAFETY: see the head of this block.
                 unsafe { $width::load_ps(at) }
-            }
-            #[inline(always)]
-            unsafe fn store_f(self, at: *mut f32, v: Self::F) {
-                // SAFETY: see the head of this block.
-                unsafe { $width::store_ps(at, v) }
             }
         }
     };
