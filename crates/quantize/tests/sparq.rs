@@ -237,6 +237,18 @@ fn every_window_is_written_and_read_back_bit_for_bit() {
 }
 
 #[test]
+fn what_learns_learns_through_windows() {
+    let case = zoo();
+    let plans = ["", "[[step]]\nmethod = \"brecq\"\niterations = 4\nbatch = 8"].map(|learning| {
+        let options = format!("window = \"7opt\"\nrecalibrate = false\n{learning}");
+        let (sites, plan, _) = planned(&case, &recipe(&options));
+        assert_eq!(plan.windows.len(), 2);
+        run(&simulate(&case.graph, &sites, &plan), &case.batch(3, 9)).remove(0)
+    });
+    assert_ne!(plans[0], plans[1]);
+}
+
+#[test]
 fn a_plan_with_windows_is_data() {
     let case = zoo();
     let (_, plan, _) = planned(&case, &recipe(""));

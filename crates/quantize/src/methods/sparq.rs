@@ -11,7 +11,7 @@
 //! * the windows ([`layers`]). First layer, classifier and layers for which the paper defines none keep 8 bits, with a note.
 //! * `recalibrate` ([`outputs`]): the paper estimates batch normalization again under windows. Here that is folded, so
 //!   mean and spread of each channel of a convolution's output are brought back to the float network's through the weight's
-//!   scale and the bias: no code changes.
+//!   scale and the bias: no code changes. A `bias-correction` after it would return the same shift a second time.
 //!
 //! The paper's mode for 2:4 sparse weights pairs the activations that face the two weights of a group that are not zero,
 //! filter by filter. It is not built: a window would then belong to an operand and a filter, not to an operand.

@@ -30,7 +30,7 @@ pub(super) fn windows(
             0 => String::new(),
             more => format!(" and {more} more"),
         };
-        format!("{}: {}{more} keep 8 bits: {reason}", ENTRY.id, named.join(", "))
+        format!("{} leaves {}{more} at 8 bits: {reason}", ENTRY.id, named.join(", "))
     };
     (windows, kept.into_iter().map(note).collect())
 }
