@@ -89,8 +89,8 @@ impl Method for Sparq {
             if !windows.is_empty() {
                 bench.run.watch.note(format!(
                     "sparq: {} layers read their input through {read}. This shows the accuracy of hardware with such \
-                     multipliers; on a stock CPU it is no speed-up, and a runtime that does not know windows runs the file \
-                     on all 8 bits",
+                     multipliers; on a stock CPU it is no speed-up, and a runtime that does not know windows multiplies all \
+                     8 bits, which scales and biases are not fitted to",
                     windows.len()
                 ));
             }
