@@ -8,8 +8,8 @@
 //!   value / 255` (the largest saturate), a weight `2·max|w| / (2^b − 1)` per output channel. Where the paper's code rounds
 //!   activations with the estimate so far while it builds it, maxima here are those of the float network. Edges that may
 //!   be negative keep the code of an earlier step.
-//! * the windows ([`layers`]). First layer, classifier and layers for which the paper defines none keep 8 bits, with a note.
-//! * `recalibrate` ([`outputs`]): the paper estimates batch normalization again under windows. Here that is folded, so
+//! * the windows (`layers`). First layer, classifier and layers for which the paper defines none keep 8 bits, with a note.
+//! * `recalibrate` (`outputs`): the paper estimates batch normalization again under windows. Here that is folded, so
 //!   mean and spread of each channel of a convolution's output are brought back to the float network's through the weight's
 //!   scale and the bias: no code changes. A `bias-correction` after it would return the same shift a second time.
 //!
