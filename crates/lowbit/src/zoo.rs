@@ -75,6 +75,17 @@ mod tests {
     }
 
     #[test]
+    fn files_can_be_read_again() {
+        for entry in ALL {
+            let bytes = crate::facade::zoo(entry, 3).unwrap();
+            assert_eq!(
+                lowbit_onnx::read_bytes(&bytes, None).unwrap().nodes.len(),
+                entry.build(3).nodes.len()
+            );
+        }
+    }
+
+    #[test]
     fn activations_neither_die_nor_explode() {
         for entry in ALL.iter().filter(|entry| entry.name != "resnet50") {
             let graph = entry.build(1);

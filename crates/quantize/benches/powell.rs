@@ -16,7 +16,8 @@ use lowbit_quantize::workbench::Workbench;
 use lowbit_quantize::{Recipe, Target};
 
 fn evaluation(criterion: &mut Criterion) {
-    let case = Case::stored().into_iter().find(|case| case.name == "residual-batchnorm").expect("it is stored");
+    let case =
+        Case::stored().into_iter().find(|case| case.name == "residual-batchnorm").expect("it is stored");
     let (recipe, target) = (Recipe::named("w4a4").unwrap(), Target::named("paper").unwrap());
     let sites = case.sites(&target);
     let seen = case.observe(&sites, &[case.batch(3, 1)]);

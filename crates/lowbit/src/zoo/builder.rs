@@ -103,6 +103,9 @@ impl Builder {
         let w = self.weights("classes.weight", &[classes, inputs], (1.0 / inputs as f32).sqrt());
         let b = self.weights("classes.bias", &[classes], 0.05);
         let scores = self.graph.add_node("scores", Gemm { trans_b: true, ..Gemm::default() }, &[row, w, b]);
+        let value = &mut self.graph.values[scores.0];
+        value.dtype = Some(DType::F32);
+        value.shape = Some(vec![Dim::Symbol("N".into()), Dim::Known(classes)]);
         self.graph.outputs = vec![scores];
         self.graph
     }

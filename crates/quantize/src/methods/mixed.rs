@@ -1,7 +1,7 @@
 //! `mixed-precision`: bits per layer from measured sensitivity, under a limit of size or time (Li et al. 2021, BRECQ, 3.4).
 //!
-//! Each layer is tried alone at each width, with its block reconstructed briefly and the rest of the network in float; the
-//! answers' divergence from those of the float network makes a table. Inside a block, pairs that involve the narrowest
+//! Each layer is tried alone at each width, rounded to nearest (or with its block reconstructed briefly, as in the paper) and the
+//! rest of the network in float; the answers' divergence from those of the float network makes a table. Inside a block, pairs that involve the narrowest
 //! width are measured together; all else is taken to add up. A genetic search then looks for the widths of least sum.
 //!
 //! Sets bits only: steps that choose codes must follow. Layers that the recipe treats apart, first and last ones and those
@@ -37,10 +37,7 @@ pub(super) const ENTRY: Entry = Entry::new::<Mixed>(
         ),
         ("max_bytes", "most bytes of all quantized weights, without their scales"),
         ("max_latency_ms", "most time for a sample by the target's latency table"),
-        (
-            "after",
-            "reconstruction (default): of each block, briefly | rounding: to nearest, quicker and cruder",
-        ),
+        ("after", "rounding (default): to nearest | reconstruction: of each block, briefly"),
         ("temperature", "what scores are divided by before they are compared (default 4)"),
         ("iterations", "of that brief reconstruction, per block and width (default 125)"),
     ],
@@ -51,9 +48,9 @@ pub(super) const ENTRY: Entry = Entry::new::<Mixed>(
 #[serde(rename_all = "kebab-case")]
 pub enum After {
     /// Rounding to nearest.
+    #[default]
     Rounding,
     /// Brief learning of the rounding.
-    #[default]
     Reconstruction,
 }
 
