@@ -169,7 +169,7 @@ impl Case {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(if cfg!(miri) { 5 } else { 400 }))]
 
     #[test]
     fn every_instruction_set_equals_the_reference_bit_for_bit(case in cases()) {
@@ -186,6 +186,7 @@ fn plain(shape: Conv2d, bits: WeightBits, images: usize) -> Case {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "takes long there")]
 fn images_larger_than_a_block_and_long_sums_agree() {
     for bits in [WeightBits::Eight, WeightBits::Four] {
         plain(Conv2d::square([70, 60, 80], 9, 3, 1, 1), bits, 2).check();
