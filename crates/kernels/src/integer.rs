@@ -18,7 +18,6 @@ mod pool;
 mod quantize;
 pub mod reference;
 mod requantize;
-pub(crate) mod simd;
 pub(crate) mod tiles;
 mod weights;
 mod window;

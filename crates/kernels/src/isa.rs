@@ -7,9 +7,6 @@ use std::fmt;
 use std::sync::OnceLock;
 
 use crate::integer::bytes::{self, ByteKernel, ByteSimd};
-#[cfg(target_arch = "x86_64")]
-use crate::integer::simd::{Avx512Vnni, Int256, Paired, Vnni, Widened};
-use crate::integer::simd::{GenericInt, IntKernel, IntSimd};
 use crate::integer::tiles::Units;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
@@ -157,32 +154,6 @@ impl Isa {
         }
     }
 
-    /// Runs the integer `kernel` compiled for this instruction set.
-    pub(crate) fn run_int<K: IntKernel>(self, kernel: K) -> K::Output {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Isa` exists only if `supported` found these features on this CPU.
-            Kind::Amx | Kind::Avx512Vnni => unsafe { Avx512Vnni::new() }.call(kernel),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Isa` exists only if `supported` found avx2, fma and avxvnni on this CPU.
-            Kind::AvxVnni => unsafe { Int256::<Vnni>::new() }.call(kernel),
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Isa` exists only if `supported` found avx2 and fma on this CPU.
-            Kind::Avx512 | Kind::Avx2 => unsafe { Int256::<Widened>::new() }.call(kernel),
-            Kind::Generic => GenericInt.call(kernel),
-        }
-    }
-
-    /// The same where no sum of two neighbouring products leaves 16 bits, which some instruction sets are faster with.
-    pub(crate) fn run_int_paired<K: IntKernel>(self, kernel: K) -> K::Output {
-        match self.0 {
-            #[cfg(target_arch = "x86_64")]
-            // SAFETY: an `Isa` exists only if `supported` found avx2 and fma on this CPU.
-            Kind::Avx512 | Kind::Avx2 => unsafe { Int256::<Paired>::new() }.call(kernel),
-            _ => self.run_int(kernel),
-        }
-    }
-
     /// Whether kernels may use AVX-512 VBMI too, a look-up of 128 bytes: next to VNNI, where the CPU has it.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_vbmi(self) -> bool {
@@ -211,6 +182,16 @@ impl Isa {
             // SAFETY: an `Isa` exists only if `supported` found avx2 on this CPU.
             Kind::Avx512 | Kind::Avx2 => unsafe { bytes::Avx2::<32>::new() }.call(kernel),
             Kind::Generic => bytes::Generic::<4>.call(kernel),
+        }
+    }
+
+    /// The same where no sum of two neighbouring products leaves 16 bits, which some instruction sets are faster with.
+    pub(crate) fn run_paired<K: ByteKernel>(self, kernel: K) -> K::Output {
+        match self.0 {
+            #[cfg(target_arch = "x86_64")]
+            // SAFETY: an `Isa` exists only if `supported` found avx2 on this CPU.
+            Kind::Avx512 | Kind::Avx2 => unsafe { bytes::Avx2Paired::<32>::new() }.call(kernel),
+            _ => self.run_bytes(kernel),
         }
     }
 }

@@ -13,7 +13,7 @@ mod x86;
 
 pub(crate) use generic::Generic;
 #[cfg(target_arch = "x86_64")]
-pub(crate) use x86::{Avx2, Avx512Vnni, AvxVnni};
+pub(crate) use x86::{Avx2, Avx2Paired, Avx512Vnni, AvxVnni};
 
 /// A computation compiled once per instruction set. Implementations mark `run` `#[inline(always)]`.
 pub(crate) trait ByteKernel {
@@ -51,10 +51,17 @@ pub(crate) trait ByteSimd: Copy {
 
     fn splat_b(self, x: u8) -> Self::B;
     fn max_b(self, a: Self::B, b: Self::B) -> Self::B;
+    fn min_b(self, a: Self::B, b: Self::B) -> Self::B;
+    /// The low and high four bits of each byte.
+    fn nibbles(self, a: Self::B) -> [Self::B; 2];
+    /// Two bits of each byte at a time, the lowest first.
+    fn pairs(self, a: Self::B) -> [Self::B; 4];
     /// Bytes to lanes, in the order of [`order`].
     fn widen(self, a: Self::B) -> [Self::I; 4];
     /// The four bytes of each lane, from the lanes of four vectors, which hold 0..=255.
     fn join(self, lanes: [Self::I; 4]) -> Self::B;
+    /// Lanes to bytes, one vector after the other: `clamp(lane + zero, 0, 255)`.
+    fn saturate(self, lanes: [Self::I; 4], zero: u8) -> Self::B;
     /// Lanes to bytes, undoing the order of [`ByteSimd::widen`]. Lanes hold 0..=255.
     fn narrow(self, lanes: [Self::I; 4]) -> Self::B;
 
@@ -63,7 +70,7 @@ pub(crate) trait ByteSimd: Copy {
     fn sub_i(self, a: Self::I, b: Self::I) -> Self::I;
     /// To f32, to nearest even.
     fn float(self, a: Self::I) -> Self::F;
-    /// To nearest even; values are in range.
+    /// To nearest even, for values in range; too low ones become the lowest.
     fn round(self, a: Self::F) -> Self::I;
 
     fn splat(self, x: f32) -> Self::F;
@@ -80,6 +87,10 @@ pub(crate) trait ByteSimd: Copy {
     /// The bytes of four vectors side by side: factor `t` of each lane from `taps[t]`, lanes in the order of
     /// [`ByteSimd::widen`].
     fn interleave(self, taps: [Self::B; 4]) -> [Self::X; 4];
+    /// The same four bytes, in the order of memory, in each lane.
+    fn splat_four(self, bytes: [u8; 4]) -> Self::B;
+    /// The four bytes of each lane as u8 factors.
+    fn factors(self, x: Self::B) -> Self::X;
     /// The four bytes of each lane as s8 factors.
     fn weights(self, w: Self::B) -> Self::W;
     /// `acc + Σ x·w` over the four factors of each lane.
@@ -99,6 +110,16 @@ pub(crate) trait ByteSimd: Copy {
     /// # Safety
     /// `n < BYTES`, and `n` bytes are writable at `at`.
     unsafe fn store_first(self, at: *mut u8, v: Self::B, n: usize);
+    /// A quarter of the bytes to each place.
+    ///
+    /// # Safety
+    /// `LANES` bytes are writable at each.
+    unsafe fn store_quarters(self, v: Self::B, at: [*mut u8; 4]);
+    /// `LANES` bytes to lanes, in order.
+    ///
+    /// # Safety
+    /// `LANES` bytes are readable at `at`.
+    unsafe fn load_lanes(self, at: *const u8) -> Self::I;
     /// # Safety
     /// `LANES` values are readable at `at`.
     unsafe fn load_i(self, at: *const i32) -> Self::I;
@@ -108,6 +129,39 @@ pub(crate) trait ByteSimd: Copy {
     /// # Safety
     /// `LANES` values are readable at `at`.
     unsafe fn load_f(self, at: *const f32) -> Self::F;
+    /// # Safety
+    /// `LANES` values are writable at `at`.
+    unsafe fn store_f(self, at: *mut f32, v: Self::F);
+
+    /// The first `n[i]` bytes of quarter `i` to place `i`, multiples of 4.
+    ///
+    /// # Safety
+    /// `n[i] <= LANES`, and `n[i]` bytes are writable at `at[i]`.
+    #[inline(always)]
+    unsafe fn store_quarters_first(self, v: Self::B, at: [*mut u8; 4], n: [usize; 4]) {
+        let mut bytes = [0u8; MAX_BYTES];
+        // SAFETY: the array holds the widest vector, the places are the caller's.
+        unsafe {
+            self.store_b(bytes.as_mut_ptr(), v);
+            for i in 0..4 {
+                copy_fours(bytes.as_ptr().add(i * Self::LANES), at[i], n[i]);
+            }
+        }
+    }
+
+    /// `n` bytes, a multiple of 4, to as many lanes; the others are zero.
+    ///
+    /// # Safety
+    /// `n <= LANES`, and `n` bytes are readable at `at`.
+    #[inline(always)]
+    unsafe fn load_lanes_first(self, at: *const u8, n: usize) -> Self::I {
+        let mut bytes = [0; MAX_BYTES / 4];
+        // SAFETY: the bytes are the caller's, and the array holds those of the widest vector.
+        unsafe {
+            copy_fours(at, bytes.as_mut_ptr(), n);
+            self.load_lanes(bytes.as_ptr())
+        }
+    }
 
     /// The bytes at the start of `x`; where `x` is shorter than a vector, the others are 0.
     #[inline(always)]
@@ -144,4 +198,21 @@ pub(crate) fn order<S: ByteSimd>(s: S) -> [usize; MAX_BYTES] {
         unsafe { s.store_i(lanes.as_mut_ptr().add(v * S::LANES), lane) }
     }
     lanes.map(|byte| byte as usize)
+}
+
+/// Copies `len` bytes, a multiple of 4 and at most 16. Not a loop, which would become a call.
+///
+/// # Safety
+/// They are readable and writable, and do not overlap.
+#[inline(always)]
+unsafe fn copy_fours(from: *const u8, to: *mut u8, len: usize) {
+    macro_rules! four {
+        ($($at:literal)*) => {$(
+            if len > $at {
+                // SAFETY: the caller's bytes, which need no alignment.
+                unsafe { to.add($at).cast::<[u8; 4]>().write(from.add($at).cast::<[u8; 4]>().read()) }
+            }
+        )*};
+    }
+    four!(0 4 8 12);
 }

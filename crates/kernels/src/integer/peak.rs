@@ -2,7 +2,7 @@
 
 use std::hint::black_box;
 
-use super::simd::{IntKernel, IntSimd};
+use super::bytes::{ByteKernel, ByteSimd, MAX_BYTES};
 use crate::Isa;
 
 /// Times that one step uses every sum.
@@ -12,41 +12,40 @@ const REPEATS: usize = 16;
 /// multiply-accumulates done. Its time gives the peak of `isa` on this CPU, now: measure it beside what it is compared
 /// with.
 pub fn peak(isa: Isa, steps: u64) -> u64 {
-    isa.run_int(Peak(steps))
+    isa.run_bytes(Peak(steps))
 }
 
 struct Peak(u64);
 
-impl IntKernel for Peak {
+impl ByteKernel for Peak {
     type Output = u64;
 
     #[inline(always)]
-    fn run<S: IntSimd>(self, simd: S) -> u64 {
+    fn run<S: ByteSimd>(self, s: S) -> u64 {
         // More than latency times units, and as many as there are registers for.
-        if S::LANES == 16 { sums::<S, 20>(simd, self.0) } else { sums::<S, 10>(simd, self.0) }
+        if S::REGISTERS == 32 { sums::<S, 20>(s, self.0) } else { sums::<S, 10>(s, self.0) }
     }
 }
 
 #[inline(always)]
-fn sums<S: IntSimd, const SUMS: usize>(simd: S, steps: u64) -> u64 {
-    let bytes = [1; 64];
-    // SAFETY: no vector has more than 16 lanes of four weights.
-    let (codes, weights) = unsafe { (simd.codes(bytes.as_ptr()), simd.weights(bytes.as_ptr())) };
-    let mut sums = [simd.splat(0); SUMS];
+fn sums<S: ByteSimd, const SUMS: usize>(s: S, steps: u64) -> u64 {
+    let ones = s.read(&[1; MAX_BYTES]);
+    let (codes, weights) = (s.factors(ones), s.weights(ones));
+    let mut sums = [s.splat_i(0); SUMS];
     for _ in 0..steps {
         // Unknown to the compiler, or it would do the sums once and multiply; in plain code each time.
         let mut codes = black_box(codes);
         for _ in 0..REPEATS {
             for sum in &mut sums {
-                if S::LANES < 8 {
+                if S::BYTES < 16 {
                     codes = black_box(codes);
                 }
-                *sum = simd.dot(*sum, codes, weights);
+                *sum = s.dot(*sum, codes, weights);
             }
         }
     }
     black_box(sums);
-    steps * (REPEATS * SUMS * S::LANES * 4) as u64
+    steps * (REPEATS * SUMS * S::BYTES) as u64
 }
 
 #[cfg(test)]

@@ -3,9 +3,9 @@
 //! The order of operations is part of the contract, since it decides ties: f32 multiplications and additions, each
 //! rounded (none fused), and rounding half to even. [`Requantize::encode`] is the definition, vectors repeat it.
 
-mod vector;
+mod encoder;
 
-pub(crate) use vector::Encoder;
+pub(crate) use encoder::Encoder;
 
 use super::Plane;
 use crate::{AlignedVec, ShapeError};
@@ -89,6 +89,8 @@ pub struct Requantize {
     /// `[channels]`, then zeros up to a multiple of [`LANES`].
     scale: AlignedVec,
     channels: usize,
+    /// The largest of them, without its sign.
+    largest: f32,
     /// The output's codes.
     pub code: Code,
     /// An edge between sum and addition.
@@ -108,7 +110,16 @@ impl Requantize {
     pub fn new(scale: &[f32], code: Code) -> Requantize {
         let mut padded = AlignedVec::zeroed(scale.len().next_multiple_of(LANES));
         padded[..scale.len()].copy_from_slice(scale);
-        Requantize { scale: padded, channels: scale.len(), code, inner: None, residual: None, steps: None }
+        let largest = scale.iter().fold(0f32, |largest, scale| largest.max(scale.abs()));
+        Requantize {
+            scale: padded,
+            channels: scale.len(),
+            largest,
+            code,
+            inner: None,
+            residual: None,
+            steps: None,
+        }
     }
 
     /// Scales of all channels, and zeros up to whole vectors.
@@ -119,6 +130,15 @@ impl Requantize {
     /// Channels that have a scale.
     pub fn channels(&self) -> usize {
         self.channels
+    }
+
+    /// Whether no sum and residual make a value that an i32 could not hold.
+    pub(crate) fn is_tame(&self) -> bool {
+        const SUM: f32 = (1u64 << 31) as f32;
+        let sum = self.inner.map_or(self.largest * SUM, |inner| 255.0 * inner.scale.abs());
+        let added = self.residual.map_or(0.0, |added| 255.0 * added.scale.abs());
+        // The rest is room for roundings.
+        1.25 * (sum + added) < SUM
     }
 
     /// Whether it fits a layer whose output is `output` with `channels` channels.

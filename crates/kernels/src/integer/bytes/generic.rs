@@ -42,12 +42,29 @@ macro_rules! generic {
                 zip(a, b, |a, b| zip(a, b, u8::max))
             }
             #[inline(always)]
+            fn min_b(self, a: Self::B, b: Self::B) -> Self::B {
+                zip(a, b, |a, b| zip(a, b, u8::min))
+            }
+            #[inline(always)]
+            fn nibbles(self, a: Self::B) -> [Self::B; 2] {
+                [0, 4].map(|shift| a.map(|four| four.map(|byte| byte >> shift & 15)))
+            }
+            #[inline(always)]
+            fn pairs(self, a: Self::B) -> [Self::B; 4] {
+                [0, 2, 4, 6].map(|shift| a.map(|four| four.map(|byte| byte >> shift & 3)))
+            }
+            #[inline(always)]
             fn widen(self, a: Self::B) -> [Self::I; 4] {
                 array::from_fn(|v| a.map(|four| i32::from(four[v])))
             }
             #[inline(always)]
             fn join(self, lanes: [Self::I; 4]) -> Self::B {
                 self.narrow(lanes)
+            }
+            #[inline(always)]
+            fn saturate(self, lanes: [Self::I; 4], zero: u8) -> Self::B {
+                let byte = |i: usize| lanes.as_flattened()[i].saturating_add(zero.into()).clamp(0, 255) as u8;
+                array::from_fn(|l| array::from_fn(|b| byte(4 * l + b)))
             }
             #[inline(always)]
             fn narrow(self, lanes: [Self::I; 4]) -> Self::B {
@@ -109,6 +126,14 @@ macro_rules! generic {
                 array::from_fn(|v| array::from_fn(|l| taps.map(|tap| tap[l][v])))
             }
             #[inline(always)]
+            fn splat_four(self, bytes: [u8; 4]) -> Self::B {
+                [bytes; $lanes]
+            }
+            #[inline(always)]
+            fn factors(self, x: Self::B) -> Self::X {
+                x
+            }
+            #[inline(always)]
             fn weights(self, w: Self::B) -> Self::W {
                 w.map(|four| four.map(|byte| byte as i8))
             }
@@ -119,7 +144,6 @@ macro_rules! generic {
                     products.into_iter().fold(acc[l], i32::wrapping_add)
                 })
             }
-
             #[inline(always)]
             unsafe fn load_b(self, at: *const u8) -> Self::B {
                 // SAFETY: the caller gives `BYTES` readable bytes; arrays of bytes need no alignment.
@@ -144,6 +168,18 @@ macro_rules! generic {
                 }
             }
             #[inline(always)]
+            unsafe fn store_quarters(self, v: Self::B, at: [*mut u8; 4]) {
+                for (at, quarter) in at.into_iter().zip(v.as_flattened().as_chunks::<$lanes>().0) {
+                    // SAFETY: the caller gives room for `LANES` bytes.
+                    unsafe { at.cast::<[u8; $lanes]>().write(*quarter) }
+                }
+            }
+            #[inline(always)]
+            unsafe fn load_lanes(self, at: *const u8) -> Self::I {
+                // SAFETY: the caller gives `LANES` readable bytes.
+                unsafe { at.cast::<[u8; $lanes]>().read() }.map(i32::from)
+            }
+            #[inline(always)]
             unsafe fn load_i(self, at: *const i32) -> Self::I {
                 // SAFETY: the caller gives `LANES` readable values; i32 pointers are aligned for an array of i32.
                 unsafe { at.cast::<Self::I>().read() }
@@ -157,6 +193,11 @@ macro_rules! generic {
             unsafe fn load_f(self, at: *const f32) -> Self::F {
                 // SAFETY: the caller gives `LANES` readable values; f32 pointers are aligned for an array of f32.
                 unsafe { at.cast::<Self::F>().read() }
+            }
+            #[inline(always)]
+            unsafe fn store_f(self, at: *mut f32, v: Self::F) {
+                // SAFETY: the caller gives room for `LANES` values; f32 pointers are aligned for an array of f32.
+                unsafe { at.cast::<Self::F>().write(v) }
             }
         }
     };

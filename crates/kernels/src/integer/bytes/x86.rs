@@ -7,7 +7,8 @@ use super::{ByteKernel, ByteSimd, Generic};
 
 /// The intrinsics of one width under common names.
 macro_rules! width {
-    ($width:ident, $features:literal, $int:ident, $float:ident, {$($intrinsic:ident as $name:ident),* $(,)?}, |$a:ident| $ordered:expr) => {
+    ($width:ident, $features:literal, $int:ident, $float:ident, {$($intrinsic:ident as $name:ident),* $(,)?}, |$a:ident| $ordered:expr,
+     |$b:ident| $rows:expr, |$at:ident| $lanes:expr, |$v:ident, $to:ident| $quarters:expr) => {
         mod $width {
             use std::arch::x86_64::*;
             pub(super) use std::arch::x86_64::{$float as Float, $int as Int, $($intrinsic as $name),*};
@@ -18,55 +19,106 @@ macro_rules! width {
             pub(super) fn ordered($a: Float) -> Float {
                 $ordered
             }
+
+            /// What packing twice deals out in fours, vector after vector.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) fn rows($b: Int) -> Int {
+                $rows
+            }
+
+            /// A quarter of the bytes to each place.
+            ///
+            /// # Safety
+            /// A quarter of a vector is writable at each.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn quarters($v: Int, $to: [*mut u8; 4]) {
+                // SAFETY: the caller's bytes; no access asks for alignment.
+                unsafe { $quarters }
+            }
+
+            /// A byte to each lane.
+            ///
+            /// # Safety
+            /// As many bytes as lanes are readable.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) unsafe fn lanes($at: *const u8) -> Int {
+                // SAFETY: the caller's bytes; no access asks for alignment.
+                unsafe { $lanes }
+            }
         }
     };
 }
 
 width!(w512, "avx512f", __m512i, __m512, {
-    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_or_si512 as or, _mm512_slli_epi32 as slli_epi32,
-    _mm512_set1_epi8 as set1_epi8, _mm512_set1_epi32 as set1_epi32,
-    _mm512_max_epu8 as max_epu8,
+    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_and_si512 as and, _mm512_or_si512 as or, _mm512_slli_epi32 as slli_epi32,
+    _mm512_set1_epi8 as set1_epi8, _mm512_set1_epi16 as set1_epi16, _mm512_set1_epi32 as set1_epi32,
+    _mm512_max_epu8 as max_epu8, _mm512_min_epu8 as min_epu8, _mm512_srli_epi16 as srli_epi16,
     _mm512_unpacklo_epi8 as unpacklo_epi8, _mm512_unpackhi_epi8 as unpackhi_epi8,
     _mm512_unpacklo_epi16 as unpacklo_epi16, _mm512_unpackhi_epi16 as unpackhi_epi16,
-    _mm512_packs_epi32 as packs_epi32, _mm512_packus_epi16 as packus_epi16,
+    _mm512_packs_epi32 as packs_epi32, _mm512_adds_epi16 as adds_epi16, _mm512_packus_epi16 as packus_epi16,
     _mm512_add_epi32 as add_epi32, _mm512_sub_epi32 as sub_epi32,
     _mm512_cvtepi32_ps as to_float, _mm512_cvtps_epi32 as to_int,
-    _mm512_loadu_ps as load_ps, _mm512_set1_ps as set1_ps,
+    _mm512_loadu_ps as load_ps, _mm512_storeu_ps as store_ps, _mm512_set1_ps as set1_ps,
     _mm512_add_ps as add_ps, _mm512_mul_ps as mul_ps, _mm512_div_ps as div_ps,
     _mm512_max_ps as max_ps, _mm512_min_ps as min_ps,
-}, |a| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(a, a), a));
+}, |a| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(a, a), a),
+|b| _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), b),
+|at| _mm512_cvtepu8_epi32(_mm_loadu_si128(at.cast())), |v, to| {
+    _mm_storeu_si128(to[0].cast(), _mm512_castsi512_si128(v));
+    _mm_storeu_si128(to[1].cast(), _mm512_extracti32x4_epi32::<1>(v));
+    _mm_storeu_si128(to[2].cast(), _mm512_extracti32x4_epi32::<2>(v));
+    _mm_storeu_si128(to[3].cast(), _mm512_extracti32x4_epi32::<3>(v));
+});
 
 width!(w256, "avx2", __m256i, __m256, {
     _mm256_loadu_si256 as load, _mm256_storeu_si256 as store, _mm256_and_si256 as and, _mm256_or_si256 as or, _mm256_slli_epi32 as slli_epi32,
     _mm256_set1_epi8 as set1_epi8, _mm256_set1_epi16 as set1_epi16, _mm256_set1_epi32 as set1_epi32,
-    _mm256_max_epu8 as max_epu8, _mm256_srli_epi16 as srli_epi16,
+    _mm256_max_epu8 as max_epu8, _mm256_min_epu8 as min_epu8, _mm256_srli_epi16 as srli_epi16,
     _mm256_unpacklo_epi8 as unpacklo_epi8, _mm256_unpackhi_epi8 as unpackhi_epi8,
     _mm256_unpacklo_epi16 as unpacklo_epi16, _mm256_unpackhi_epi16 as unpackhi_epi16,
-    _mm256_packs_epi32 as packs_epi32, _mm256_packus_epi16 as packus_epi16,
+    _mm256_packs_epi32 as packs_epi32, _mm256_adds_epi16 as adds_epi16, _mm256_packus_epi16 as packus_epi16,
     _mm256_add_epi32 as add_epi32, _mm256_sub_epi32 as sub_epi32,
     _mm256_cvtepi32_ps as to_float, _mm256_cvtps_epi32 as to_int,
-    _mm256_loadu_ps as load_ps, _mm256_set1_ps as set1_ps,
+    _mm256_loadu_ps as load_ps, _mm256_storeu_ps as store_ps, _mm256_set1_ps as set1_ps,
     _mm256_add_ps as add_ps, _mm256_mul_ps as mul_ps, _mm256_div_ps as div_ps,
     _mm256_max_ps as max_ps, _mm256_min_ps as min_ps,
     _mm256_slli_epi16 as slli_epi16, _mm256_srai_epi16 as srai_epi16,
-    _mm256_madd_epi16 as madd_epi16,
-}, |a| _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_ORD_Q>(a, a)));
+    _mm256_madd_epi16 as madd_epi16, _mm256_maddubs_epi16 as maddubs_epi16,
+}, |a| _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_ORD_Q>(a, a)),
+|b| _mm256_permutevar8x32_epi32(b, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)),
+|at| _mm256_cvtepu8_epi32(_mm_loadl_epi64(at.cast())), |v, to| {
+    let (low, high) = (_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
+    _mm_storel_epi64(to[0].cast(), low);
+    _mm_storel_epi64(to[1].cast(), _mm_unpackhi_epi64(low, low));
+    _mm_storel_epi64(to[2].cast(), high);
+    _mm_storel_epi64(to[3].cast(), _mm_unpackhi_epi64(high, high));
+});
 
 width!(w128, "avx2", __m128i, __m128, {
     _mm_loadu_si128 as load, _mm_storeu_si128 as store, _mm_and_si128 as and, _mm_or_si128 as or, _mm_slli_epi32 as slli_epi32,
     _mm_set1_epi8 as set1_epi8, _mm_set1_epi16 as set1_epi16, _mm_set1_epi32 as set1_epi32,
-    _mm_max_epu8 as max_epu8, _mm_srli_epi16 as srli_epi16,
+    _mm_max_epu8 as max_epu8, _mm_min_epu8 as min_epu8, _mm_srli_epi16 as srli_epi16,
     _mm_unpacklo_epi8 as unpacklo_epi8, _mm_unpackhi_epi8 as unpackhi_epi8,
     _mm_unpacklo_epi16 as unpacklo_epi16, _mm_unpackhi_epi16 as unpackhi_epi16,
-    _mm_packs_epi32 as packs_epi32, _mm_packus_epi16 as packus_epi16,
+    _mm_packs_epi32 as packs_epi32, _mm_adds_epi16 as adds_epi16, _mm_packus_epi16 as packus_epi16,
     _mm_add_epi32 as add_epi32, _mm_sub_epi32 as sub_epi32,
     _mm_cvtepi32_ps as to_float, _mm_cvtps_epi32 as to_int,
-    _mm_loadu_ps as load_ps, _mm_set1_ps as set1_ps,
+    _mm_loadu_ps as load_ps, _mm_storeu_ps as store_ps, _mm_set1_ps as set1_ps,
     _mm_add_ps as add_ps, _mm_mul_ps as mul_ps, _mm_div_ps as div_ps,
     _mm_max_ps as max_ps, _mm_min_ps as min_ps,
     _mm_slli_epi16 as slli_epi16, _mm_srai_epi16 as srai_epi16,
-    _mm_madd_epi16 as madd_epi16,
-}, |a| _mm_and_ps(a, _mm_cmpord_ps(a, a)));
+    _mm_madd_epi16 as madd_epi16, _mm_maddubs_epi16 as maddubs_epi16,
+}, |a| _mm_and_ps(a, _mm_cmpord_ps(a, a)),
+|b| b,
+|at| _mm_cvtepu8_epi32(_mm_cvtsi32_si128(at.cast::<i32>().read_unaligned())), |v, to| {
+    to[0].cast::<i32>().write_unaligned(_mm_extract_epi32::<0>(v));
+    to[1].cast::<i32>().write_unaligned(_mm_extract_epi32::<1>(v));
+    to[2].cast::<i32>().write_unaligned(_mm_extract_epi32::<2>(v));
+    to[3].cast::<i32>().write_unaligned(_mm_extract_epi32::<3>(v));
+});
 
 /// Dot products by one instruction, whose operands are bytes as they are.
 macro_rules! vnni {
@@ -135,6 +187,37 @@ macro_rules! words {
 
 words!(avx2_32, w256);
 words!(avx2_16, w128);
+
+/// Dot products that add two products in 16 bits, which must not be too small for them.
+macro_rules! pairs {
+    ($dots:ident, $width:ident) => {
+        mod $dots {
+            use super::$width::*;
+
+            pub(super) type X = Int;
+            pub(super) type W = Int;
+
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn factors(x: Int) -> X {
+                x
+            }
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn weights(w: Int) -> W {
+                w
+            }
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn dot(acc: Int, x: X, w: W) -> Int {
+                add_epi32(acc, madd_epi16(maddubs_epi16(x, w), set1_epi16(1)))
+            }
+        }
+    };
+}
+
+pairs!(paired_32, w256);
+pairs!(paired_16, w128);
 
 /// The first bytes of a vector by mask, without touching the others.
 macro_rules! masked {
@@ -229,6 +312,7 @@ macro_rules! isa {
 isa!(Avx512Vnni, "avx512f,avx512bw,avx512vl,avx512vnni");
 isa!(AvxVnni, "avx2,avxvnni");
 isa!(Avx2, "avx2");
+isa!(Avx2Paired, "avx2");
 
 macro_rules! vector {
     ($isa:ident<$bytes:literal>, $width:ident, $dots:ident, $partial:ident, $narrower:ty = $narrow:expr, $registers:literal, $features:literal) => {
@@ -246,7 +330,9 @@ macro_rules! vector {
 
             #[inline(always)]
             fn call<K: ByteKernel>(self, kernel: K) -> K::Output {
+                // A kernel is worth a call, and large where it is inlined many times.
                 #[target_feature(enable = $features)]
+                #[inline(never)]
                 fn call<K: ByteKernel>(s: $isa<$bytes>, kernel: K) -> K::Output {
                     kernel.run(s)
                 }
@@ -269,6 +355,32 @@ macro_rules! vector {
                 unsafe { $width::max_epu8(a, b) }
             }
             #[inline(always)]
+            fn min_b(self, a: Self::B, b: Self::B) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::min_epu8(a, b) }
+            }
+            #[inline(always)]
+            fn nibbles(self, a: Self::B) -> [Self::B; 2] {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let mask = $width::set1_epi8(15);
+                    [$width::and(a, mask), $width::and($width::srli_epi16::<4>(a), mask)]
+                }
+            }
+            #[inline(always)]
+            fn pairs(self, a: Self::B) -> [Self::B; 4] {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let mask = $width::set1_epi8(3);
+                    [
+                        $width::and(a, mask),
+                        $width::and($width::srli_epi16::<2>(a), mask),
+                        $width::and($width::srli_epi16::<4>(a), mask),
+                        $width::and($width::srli_epi16::<6>(a), mask),
+                    ]
+                }
+            }
+            #[inline(always)]
             fn widen(self, a: Self::B) -> [Self::I; 4] {
                 // SAFETY: see the head of this block.
                 unsafe {
@@ -289,6 +401,16 @@ macro_rules! vector {
                     let low = $width::or(a, $width::slli_epi32::<8>(b));
                     let high = $width::or(c, $width::slli_epi32::<8>(d));
                     $width::or(low, $width::slli_epi32::<16>(high))
+                }
+            }
+            #[inline(always)]
+            fn saturate(self, lanes: [Self::I; 4], zero: u8) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe {
+                    let zero = $width::set1_epi16(zero.into());
+                    let low = $width::adds_epi16($width::packs_epi32(lanes[0], lanes[1]), zero);
+                    let high = $width::adds_epi16($width::packs_epi32(lanes[2], lanes[3]), zero);
+                    $width::rows($width::packus_epi16(low, high))
                 }
             }
             #[inline(always)]
@@ -380,6 +502,16 @@ macro_rules! vector {
                 }
             }
             #[inline(always)]
+            fn splat_four(self, bytes: [u8; 4]) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::set1_epi32(i32::from_le_bytes(bytes)) }
+            }
+            #[inline(always)]
+            fn factors(self, x: Self::B) -> Self::X {
+                // SAFETY: see the head of this block.
+                unsafe { $dots::factors(x) }
+            }
+            #[inline(always)]
             fn weights(self, w: Self::B) -> Self::W {
                 // SAFETY: see the head of this block.
                 unsafe { $dots::weights(w) }
@@ -411,6 +543,16 @@ macro_rules! vector {
                 unsafe { $partial::store_first(at, v, n) }
             }
             #[inline(always)]
+            unsafe fn store_quarters(self, v: Self::B, at: [*mut u8; 4]) {
+                // SAFETY: see the head of this block.
+                unsafe { $width::quarters(v, at) }
+            }
+            #[inline(always)]
+            unsafe fn load_lanes(self, at: *const u8) -> Self::I {
+                // SAFETY: see the head of this block.
+                unsafe { $width::lanes(at) }
+            }
+            #[inline(always)]
             unsafe fn load_i(self, at: *const i32) -> Self::I {
                 // SAFETY: see the head of this block.
                 unsafe { $width::load(at.cast()) }
@@ -425,6 +567,11 @@ macro_rules! vector {
                 // SAFETY: see the head of this block.
                 unsafe { $width::load_ps(at) }
             }
+            #[inline(always)]
+            unsafe fn store_f(self, at: *mut f32, v: Self::F) {
+                // SAFETY: see the head of this block.
+                unsafe { $width::store_ps(at, v) }
+            }
         }
     };
 }
@@ -435,4 +582,6 @@ vector!(Avx512Vnni<16>, w128, avx512_16, masked_16, Generic<1> = Generic, 32, "a
 vector!(AvxVnni<32>, w256, avxvnni_32, buffered_32, AvxVnni<16> = AvxVnni(()), 16, "avx2,avxvnni");
 vector!(AvxVnni<16>, w128, avxvnni_16, buffered_16, Generic<1> = Generic, 16, "avx2,avxvnni");
 vector!(Avx2<32>, w256, avx2_32, buffered_32, Avx2<16> = Avx2(()), 16, "avx2");
+vector!(Avx2Paired<32>, w256, paired_32, buffered_32, Avx2Paired<16> = Avx2Paired(()), 16, "avx2");
+vector!(Avx2Paired<16>, w128, paired_16, buffered_16, Generic<1> = Generic, 16, "avx2");
 vector!(Avx2<16>, w128, avx2_16, buffered_16, Generic<1> = Generic, 16, "avx2");

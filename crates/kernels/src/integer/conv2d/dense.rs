@@ -9,9 +9,9 @@ use super::finish::{Finish, Form};
 use super::gemv::Gemv;
 use super::grid::{Grid, Walk};
 use super::panel::{self, Panel, Widen, pack, packed_len, widened_len};
-use super::tile::{RegisterTiles, tiling};
+use super::tile::{RegisterTiles, most_pixels, tiling};
 use super::tiled::{Cut, TiledPanel, VECTORS};
-use crate::integer::simd::{IntKernel, IntSimd};
+use crate::integer::bytes::{ByteKernel, ByteSimd};
 use crate::integer::tiles::{self, Twin, Units};
 use crate::integer::{Plane, Requantize, WeightBits, Weights};
 use crate::{Aligned, AlignedBytes, Conv2d, Isa};
@@ -60,13 +60,13 @@ impl Dense {
             let runs = Panel::new(shape, &input, 0, 1, 1).runs;
             !narrow && shape.groups == 1 && runs.iter().all(|run| run.quads == runs[0].quads)
         });
-        let lanes = if units.is_some() { tiles::LANES } else { isa.run_int(Lanes) };
+        let lanes = if units.is_some() { tiles::LANES } else { isa.run_bytes(Lanes) };
         let vectors = output.c.div_ceil(lanes);
         let width =
             Dense::grid(shape, &input, Walk::interior(&output, 0), None, 1, 0..output.h).lines()[0].width;
         let split = match units {
             Some(_) => (0..vectors).step_by(VECTORS).map(|first| VECTORS.min(vectors - first)).collect(),
-            None => isa.run_int(Split { width, vectors }),
+            None => isa.run_bytes(Split { width, vectors }),
         };
         let (mut panels, mut packed, mut channel) = (Vec::new(), Vec::new(), 0);
         let mut engine = Engine::Registers { paired: true };
@@ -225,8 +225,8 @@ impl Dense {
             lines.for_each_block(BLOCK, |block| {
                 let kernel = BlockKernel { dense: self, grid: block, input, scratch, scale, channels, form };
                 match self.engine {
-                    Engine::Registers { paired: true } => self.isa.run_int_paired(kernel),
-                    _ => self.isa.run_int(kernel),
+                    Engine::Registers { paired: true } => self.isa.run_paired(kernel),
+                    _ => self.isa.run_bytes(kernel),
                 }
             });
         }
@@ -236,10 +236,10 @@ impl Dense {
 /// Sums of an instruction set's vector.
 struct Lanes;
 
-impl IntKernel for Lanes {
+impl ByteKernel for Lanes {
     type Output = usize;
     #[inline(always)]
-    fn run<S: IntSimd>(self, _: S) -> usize {
+    fn run<S: ByteSimd>(self, _: S) -> usize {
         S::LANES
     }
 }
@@ -250,18 +250,18 @@ struct Split {
     vectors: usize,
 }
 
-impl IntKernel for Split {
+impl ByteKernel for Split {
     type Output = Vec<usize>;
     #[inline(always)]
-    fn run<S: IntSimd>(self, _: S) -> Vec<usize> {
+    fn run<S: ByteSimd>(self, _: S) -> Vec<usize> {
         let time = |panels: &Vec<usize>| -> usize {
-            panels.iter().map(|&vectors| tiling(self.width, vectors, S::PIXELS[vectors - 1]).0).sum()
+            panels.iter().map(|&vectors| tiling(self.width, vectors, most_pixels::<S>(vectors)).0).sum()
         };
         let equal = |widest: usize| -> Vec<usize> {
             let panels = self.vectors.div_ceil(widest);
             (0..panels).map(|panel| (self.vectors - panel).div_ceil(panels)).collect()
         };
-        let widths = (1..=4).filter(|&vectors| S::PIXELS[vectors - 1] > 0);
+        let widths = (1..=4).filter(|&vectors| most_pixels::<S>(vectors) > 0);
         widths.map(equal).min_by_key(time).unwrap_or_default()
     }
 }
@@ -276,35 +276,35 @@ struct BlockKernel<'a> {
     form: Form<'a>,
 }
 
-impl IntKernel for BlockKernel<'_> {
+impl ByteKernel for BlockKernel<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: IntSimd>(self, simd: S) {
+    fn run<S: ByteSimd>(self, s: S) {
         let Dense { bits, panels, weights, offsets, .. } = self.dense;
         for panel in panels.iter().filter(|panel| panel.channel < self.channels) {
             let packed = &weights[panel.weights.clone()];
-            let finish = Finish {
-                scale: &self.scale[panel.channel.min(self.scale.len())..],
-                channels: (self.channels - panel.channel).min(panel.lanes),
-                residual_at: self.grid.residual.offset_by(panel.channel),
-                output_at: self.grid.output.offset_by(panel.channel),
-                form: self.form,
-            };
+            let finish = Finish::new(
+                self.form,
+                &self.scale[panel.channel.min(self.scale.len())..],
+                (self.channels - panel.channel).min(panel.lanes),
+                [panel.lanes / S::LANES, S::LANES],
+                [self.grid.residual, self.grid.output].map(|walk| walk.offset_by(panel.channel)),
+            );
             let vectors = matches!(self.dense.engine, Engine::Registers { .. });
             if vectors && Gemv::serves(self.grid, &panel.runs, *bits) {
                 let (grid, source, run) = (self.grid, self.input.as_ptr(), panel.runs[0]);
                 let offsets = offsets[panel.channel..].as_ptr();
                 let gemv = Gemv { grid, source, run, packed, bits: *bits, offsets, finish: &finish };
                 // SAFETY: as below.
-                unsafe { gemv.run(simd, panel.vectors) };
+                unsafe { gemv.run(s, panel.vectors) };
                 continue;
             }
             let widened = &mut self.scratch[..widened_len(packed.len(), *bits)];
             let weights = if *bits == WeightBits::Eight {
                 packed
             } else {
-                simd.call(Widen { packed, bits: *bits, widened: &mut *widened });
+                s.call(Widen { packed, bits: *bits, widened: &mut *widened });
                 &*widened
             };
             match self.dense.engine {
@@ -319,7 +319,7 @@ impl IntKernel for BlockKernel<'_> {
                     };
                     // SAFETY: the input holds all windows, asserted in `compute`, whose caller vouches for the form. A
                     // panel's weights were packed for just these runs, its offsets for its lanes.
-                    unsafe { tiles.run(simd, panel.vectors) };
+                    unsafe { tiles.run(s, panel.vectors) };
                 }
                 Engine::Tiles { units, cut } => {
                     let tiled = TiledPanel {
@@ -334,10 +334,10 @@ impl IntKernel for BlockKernel<'_> {
                     };
                     match units {
                         // SAFETY: as above.
-                        Units::Twin => unsafe { tiled.run(simd, Twin::default()) },
+                        Units::Twin => unsafe { tiled.run(s, Twin::default()) },
                         #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
                         // SAFETY: as above.
-                        Units::Amx(amx) => unsafe { tiled.run(simd, amx) },
+                        Units::Amx(amx) => unsafe { tiled.run(s, amx) },
                     }
                 }
             }

@@ -4,18 +4,19 @@
 //! order, and never written anywhere. In registers they are unsigned, `w + 2^(bits−1)`, which costs a mask and a shift; the
 //! sums start lower by `2^(bits−1)·Σx` for it.
 
-use super::finish::{Finish, FinishTile};
+use super::finish::{Finish, SPARE};
 use super::grid::Grid;
 use super::panel::{CHUNK, Run};
+use super::tile::four_codes;
 use crate::integer::WeightBits;
-use crate::integer::simd::{IntKernel, IntSimd};
+use crate::integer::bytes::{ByteKernel, ByteSimd};
 
 /// Pixels computed together: with fewer, the last one is computed again.
 const PIXELS: usize = 4;
 /// How far before they are used weights are fetched, in bytes: what the CPU fetches ahead by itself ends with a page.
 const AHEAD: usize = 8192;
-/// Values of the largest panel: pixels × vectors × lanes.
-const SUMS: usize = PIXELS * 4 * 16;
+/// Values of the largest panel: pixels × vectors × lanes, and what finishing it takes.
+const SUMS: usize = (PIXELS * 4 + SPARE) * 16;
 
 /// One panel under all pixels of a grid of one short line.
 #[derive(Clone, Copy)]
@@ -47,15 +48,15 @@ impl Gemv<'_> {
     /// `run` is readable at each pixel of the grid; `packed` are its weights for `vectors` vectors of this instruction
     /// set, offsets as many; `finish` is valid for the grid's walks.
     #[inline(always)]
-    pub(super) unsafe fn run<S: IntSimd>(self, simd: S, vectors: usize) {
+    pub(super) unsafe fn run<S: ByteSimd>(self, s: S, vectors: usize) {
         macro_rules! vectors {
             ($($v:literal)*) => {
                 match (vectors, self.bits, self.grid.width) {
                     $(
-                        ($v, WeightBits::Four, 1) => simd.call(Sized::<1, $v, 2>(self)),
-                        ($v, WeightBits::Four, _) => simd.call(Sized::<PIXELS, $v, 2>(self)),
-                        ($v, _, 1) => simd.call(Sized::<1, $v, 4>(self)),
-                        ($v, _, _) => simd.call(Sized::<PIXELS, $v, 4>(self)),
+                        ($v, WeightBits::Four, 1) => s.call(Sized::<1, $v, 2>(self)),
+                        ($v, WeightBits::Four, _) => s.call(Sized::<PIXELS, $v, 2>(self)),
+                        ($v, _, 1) => s.call(Sized::<1, $v, 4>(self)),
+                        ($v, _, _) => s.call(Sized::<PIXELS, $v, 4>(self)),
                     )*
                     _ => unreachable!("no panel of {vectors} vectors"),
                 }
@@ -71,11 +72,11 @@ struct Sized<'a, const P: usize, const V: usize, const N: usize>(Gemv<'a>);
 #[repr(align(64))]
 struct Sums([i32; SUMS]);
 
-impl<const P: usize, const V: usize, const N: usize> IntKernel for Sized<'_, P, V, N> {
+impl<const P: usize, const V: usize, const N: usize> ByteKernel for Sized<'_, P, V, N> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: IntSimd>(self, simd: S) {
+    fn run<S: ByteSimd>(self, s: S) {
         assert!(P * V * S::LANES <= SUMS, "room for the sums");
         let Gemv { grid, source, run, finish, .. } = self.0;
         let mut sums = Sums([0; SUMS]);
@@ -83,9 +84,9 @@ impl<const P: usize, const V: usize, const N: usize> IntKernel for Sized<'_, P, 
         unsafe {
             let pixel = |p: usize| source.add(grid.source.at([0, 0, p.min(grid.width - 1)]) + run.offset);
             let codes: [*const u8; P] = std::array::from_fn(pixel);
-            let done = self.whole_steps(simd, codes, sums.0.as_mut_ptr());
-            self.rest(simd, codes, done, sums.0.as_mut_ptr());
-            simd.call(FinishTile::new(finish, sums.0.as_ptr(), grid.width, V, [0; 3]));
+            let done = self.whole_steps(s, codes, sums.0.as_mut_ptr());
+            self.rest(s, codes, done, sums.0.as_mut_ptr());
+            s.call(finish.tile(sums.0.as_ptr(), grid.width, [0; 3]));
         }
     }
 }
@@ -106,7 +107,7 @@ impl<const P: usize, const V: usize, const N: usize> Sized<'_, P, V, N> {
     /// # Safety
     /// As [`Gemv::run`], and `sums` has room.
     #[inline(always)]
-    unsafe fn whole_steps<S: IntSimd>(&self, simd: S, codes: [*const u8; P], sums: *mut i32) -> usize {
+    unsafe fn whole_steps<S: ByteSimd>(&self, s: S, codes: [*const u8; P], sums: *mut i32) -> usize {
         let Gemv { run, packed, offsets, .. } = self.0;
         let of_chunk = CHUNK / (4 * S::LANES);
         let chunks = Self::step_chunks(of_chunk);
@@ -115,14 +116,14 @@ impl<const P: usize, const V: usize, const N: usize> Sized<'_, P, V, N> {
         assert!(packed.len() >= steps * chunks * CHUNK, "weights of all steps");
         // SAFETY: the caller vouches for every pointer and length.
         unsafe {
-            let mut tile = [[simd.splat(0); V]; P];
+            let mut tile = [[s.splat_i(0); V]; P];
             for p in 0..P {
                 let all = std::slice::from_raw_parts(codes[p], 4 * run.quads);
                 let sum = all.iter().map(|&x| i32::from(x)).fold(0, i32::wrapping_add);
                 // Half the range of a weight: 8 of 4 bits, 2 of 2.
-                let lower = simd.splat(sum.wrapping_mul(if N == 2 { -8 } else { -2 }));
+                let lower = s.splat_i(sum.wrapping_mul(if N == 2 { -8 } else { -2 }));
                 for v in 0..V {
-                    tile[p][v] = simd.add(simd.load(offsets.add(v * S::LANES)), lower);
+                    tile[p][v] = s.add_i(s.load_i(offsets.add(v * S::LANES)), lower);
                 }
             }
             let mut weights = packed.as_ptr();
@@ -130,13 +131,13 @@ impl<const P: usize, const V: usize, const N: usize> Sized<'_, P, V, N> {
                 for chunk in 0..chunks {
                     fetch(weights.wrapping_add(chunk * CHUNK + AHEAD));
                     for h in 0..of_chunk {
-                        let parts = simd.unpack::<N>(weights.add(chunk * CHUNK + h * 4 * S::LANES));
+                        let parts = unpack::<S, N>(s, weights.add(chunk * CHUNK + h * 4 * S::LANES));
                         for n in 0..N {
                             let vector = (chunk * N + n) * of_chunk + h;
                             let (quad, v) = (vector / V, vector % V);
                             for p in 0..P {
-                                let x = simd.codes(codes[p].add(4 * (step * quads + quad)));
-                                tile[p][v] = simd.dot(tile[p][v], x, parts[n]);
+                                let x = four_codes(s, codes[p].add(4 * (step * quads + quad)));
+                                tile[p][v] = s.dot(tile[p][v], x, parts[n]);
                             }
                         }
                     }
@@ -145,7 +146,7 @@ impl<const P: usize, const V: usize, const N: usize> Sized<'_, P, V, N> {
             }
             for p in 0..P {
                 for v in 0..V {
-                    simd.store(sums.add((p * V + v) * S::LANES), tile[p][v]);
+                    s.store_i(sums.add((p * V + v) * S::LANES), tile[p][v]);
                 }
             }
         }
@@ -157,26 +158,43 @@ impl<const P: usize, const V: usize, const N: usize> Sized<'_, P, V, N> {
     /// # Safety
     /// As [`Gemv::run`], and `sums` are those of [`Self::whole_steps`].
     #[inline(always)]
-    unsafe fn rest<S: IntSimd>(&self, simd: S, codes: [*const u8; P], done: usize, sums: *mut i32) {
+    unsafe fn rest<S: ByteSimd>(&self, s: S, codes: [*const u8; P], done: usize, sums: *mut i32) {
         let Gemv { run, packed, .. } = self.0;
         let of_chunk = CHUNK / (4 * S::LANES);
         for (chunk, bytes) in packed.chunks_exact(CHUNK).enumerate().skip(done) {
             for h in 0..of_chunk {
                 // SAFETY: a chunk is `of_chunk` vectors; quads are within the run, sums within a panel.
                 unsafe {
-                    let parts = simd.unpack::<N>(bytes.as_ptr().add(h * 4 * S::LANES));
+                    let parts = unpack::<S, N>(s, bytes.as_ptr().add(h * 4 * S::LANES));
                     for n in 0..N {
                         let vector = (chunk * N + n) * of_chunk + h;
                         let (quad, v) = (vector / V, vector % V);
                         for p in 0..if quad < run.quads { P } else { 0 } {
                             let sums = sums.add((p * V + v) * S::LANES);
-                            let x = simd.codes(codes[p].add(4 * quad));
-                            simd.store(sums, simd.dot(simd.load(sums), x, parts[n]));
+                            let x = four_codes(s, codes[p].add(4 * quad));
+                            s.store_i(sums, s.dot(s.load_i(sums), x, parts[n]));
                         }
                     }
                 }
             }
         }
+    }
+}
+
+/// `N` vectors of weights that share the bytes at `at`, the first in the lowest bits of each, as unsigned numbers.
+///
+/// # Safety
+/// `BYTES` bytes are readable at `at`.
+#[inline(always)]
+unsafe fn unpack<S: ByteSimd, const N: usize>(s: S, at: *const u8) -> [S::W; N] {
+    // SAFETY: the caller gives a vector of readable bytes.
+    let packed = unsafe { s.load_b(at) };
+    if N == 2 {
+        let parts = s.nibbles(packed);
+        std::array::from_fn(|n| s.weights(parts[n % 2]))
+    } else {
+        let parts = s.pairs(packed);
+        std::array::from_fn(|n| s.weights(parts[n]))
     }
 }
 

@@ -6,7 +6,7 @@
 use std::ops::Range;
 
 use crate::Conv2d;
-use crate::integer::simd::{IntKernel, IntSimd};
+use crate::integer::bytes::{ByteKernel, ByteSimd};
 use crate::integer::{Plane, WeightBits, Weights};
 
 /// Bytes of widened weights that are packed together: byte `j` of a packed chunk holds weight `j` of each of its 1, 2
@@ -127,11 +127,11 @@ pub(super) struct Widen<'a> {
     pub(super) widened: &'a mut [u8],
 }
 
-impl IntKernel for Widen<'_> {
+impl ByteKernel for Widen<'_> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: IntSimd>(self, _: S) {
+    fn run<S: ByteSimd>(self, _: S) {
         match self.bits {
             WeightBits::Eight => {}
             WeightBits::Four => widen::<4>(self.packed, self.widened),
@@ -167,7 +167,7 @@ mod tests {
             pack(&weights, bits, &mut packed);
             for isa in Isa::supported() {
                 let mut widened = vec![99; widened_len(packed.len(), bits)];
-                isa.run_int(Widen { packed: &packed, bits, widened: &mut widened });
+                isa.run_bytes(Widen { packed: &packed, bits, widened: &mut widened });
                 let got = if bits == WeightBits::Eight { &packed } else { &widened };
                 assert_eq!(got[..weights.len()], weights, "{bits:?} on {isa}");
             }

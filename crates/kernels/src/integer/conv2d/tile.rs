@@ -4,15 +4,42 @@
 //! tile lie a constant distance apart, so that addresses are one register and an addition. One call does all tiles of a
 //! block: their short sums would not hide a call each.
 
-use super::finish::{Finish, FinishTile};
+use super::finish::{Finish, SPARE};
 use super::grid::Grid;
 use super::panel::Run;
-use crate::integer::simd::{IntKernel, IntSimd};
+use crate::integer::bytes::{ByteKernel, ByteSimd};
 
 /// Pixels that tiles come in.
 const SIZES: [usize; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 14, 16];
-/// Values of the largest tile: pixels × vectors × lanes.
-const SUMS: usize = 28 * 16;
+/// Values of the largest tile: pixels × vectors × lanes, and what finishing it takes.
+const SUMS: usize = (28 + SPARE) * 16;
+
+/// Pixels of the largest tile of `vectors` vectors: what fills the registers with a sum per pixel and vector, the
+/// weights, one four of codes, and what a dot product needs in between.
+pub(super) const fn most_pixels<S: ByteSimd>(vectors: usize) -> usize {
+    let (codes, weights) = (size_of::<S::X>() / size_of::<S::B>(), size_of::<S::W>() / size_of::<S::B>());
+    S::REGISTERS.saturating_sub(vectors * weights + 2 * codes) / vectors
+}
+
+/// Four codes in every lane.
+///
+/// # Safety
+/// 4 bytes are readable at `at`.
+#[inline(always)]
+pub(super) unsafe fn four_codes<S: ByteSimd>(s: S, at: *const u8) -> S::X {
+    // SAFETY: the caller gives 4 readable bytes.
+    s.factors(s.splat_four(unsafe { at.cast::<[u8; 4]>().read() }))
+}
+
+/// Four weights for each lane.
+///
+/// # Safety
+/// `BYTES` bytes are readable at `at`.
+#[inline(always)]
+unsafe fn weights_at<S: ByteSimd>(s: S, at: *const u8) -> S::W {
+    // SAFETY: the caller gives a vector of readable bytes.
+    s.weights(unsafe { s.load_b(at) })
+}
 
 /// The tiles of one panel in all rows of a grid.
 #[derive(Clone, Copy)]
@@ -54,8 +81,8 @@ impl RegisterTiles<'_> {
     /// # Panics
     /// `vectors` is not in `1..=4`, or `S` has no tiles of so many.
     #[inline(always)]
-    pub(super) unsafe fn run<S: IntSimd>(self, simd: S, vectors: usize) {
-        let (_, pixels) = tiling(self.grid.width, vectors, S::PIXELS[vectors - 1]);
+    pub(super) unsafe fn run<S: ByteSimd>(self, s: S, vectors: usize) {
+        let (_, pixels) = tiling(self.grid.width, vectors, most_pixels::<S>(vectors));
         macro_rules! sizes {
             ($($p:literal)*) => {
                 match (pixels, vectors) {
@@ -71,16 +98,16 @@ impl RegisterTiles<'_> {
         }
         let call: unsafe fn(Self, S) = sizes!(1 2 3 4 5 6 7 8 10 12 14 16);
         // SAFETY: passed on to the caller.
-        unsafe { call(self, simd) }
+        unsafe { call(self, s) }
     }
 
     /// Runs tiles of one size; those larger than the instruction set's are not compiled.
     ///
     /// # Safety
     /// As [`RegisterTiles::run`].
-    unsafe fn call<S: IntSimd, const P: usize, const V: usize>(self, simd: S) {
-        if const { P <= S::PIXELS[V - 1] } {
-            simd.call(Sized::<P, V>(self));
+    unsafe fn call<S: ByteSimd, const P: usize, const V: usize>(self, s: S) {
+        if const { P <= most_pixels::<S>(V) } {
+            s.call(Sized::<P, V>(self));
         } else {
             unreachable!("no tile of {P} × {V}");
         }
@@ -92,13 +119,14 @@ struct Sized<'a, const P: usize, const V: usize>(RegisterTiles<'a>);
 #[repr(align(64))]
 struct Sums([i32; SUMS]);
 
-impl<const P: usize, const V: usize> IntKernel for Sized<'_, P, V> {
+impl<const P: usize, const V: usize> ByteKernel for Sized<'_, P, V> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: IntSimd>(self, simd: S) {
+    fn run<S: ByteSimd>(self, s: S) {
         assert!(P * V * S::LANES <= SUMS, "room for the sums");
         let RegisterTiles { grid, source, finish, .. } = self.0;
+        let direct = finish.direct::<S, V>(s);
         let mut sums = Sums([0; SUMS]);
         for image in 0..grid.images {
             for row in 0..grid.rows {
@@ -106,8 +134,16 @@ impl<const P: usize, const V: usize> IntKernel for Sized<'_, P, V> {
                     let at = [image, row, (tile * P).min(grid.width - P)];
                     // SAFETY: `RegisterTiles::run`'s caller vouches for every pointer and walk; `sums` has room, see above.
                     unsafe {
-                        self.sum(simd, source.add(grid.source.at(at)), sums.0.as_mut_ptr());
-                        simd.call(FinishTile::new(finish, sums.0.as_ptr(), P, V, at));
+                        let tile = self.sum(s, source.add(grid.source.at(at)));
+                        match &direct {
+                            Some(direct) => direct.tile(s, &tile, at),
+                            None => {
+                                for (i, &sum) in tile.as_flattened().iter().enumerate() {
+                                    s.store_i(sums.0.as_mut_ptr().add(i * S::LANES), sum);
+                                }
+                                s.call(finish.tile(sums.0.as_ptr(), P, at));
+                            }
+                        }
                     }
                 }
             }
@@ -117,19 +153,19 @@ impl<const P: usize, const V: usize> IntKernel for Sized<'_, P, V> {
 
 #[expect(clippy::needless_range_loop, reason = "constant bounds unroll; iterators over registers may not")]
 impl<const P: usize, const V: usize> Sized<'_, P, V> {
-    /// Writes `sums: [P][V·LANES]` of the tile whose first window starts at `window`.
+    /// The sums of the tile whose first window starts at `window`.
     ///
     /// # Safety
-    /// As [`RegisterTiles::run`], and `sums` has room.
+    /// As [`RegisterTiles::run`].
     #[inline(always)]
-    unsafe fn sum<S: IntSimd>(&self, simd: S, window: *const u8, sums: *mut i32) {
+    unsafe fn sum<S: ByteSimd>(&self, s: S, window: *const u8) -> [[S::I; V]; P] {
         let RegisterTiles { grid, runs, mut weights, offsets, .. } = self.0;
         let pixel = grid.source.pixel;
         // SAFETY: the caller vouches for every pointer and length.
         unsafe {
-            let mut tile = [[simd.splat(0); V]; P];
+            let mut tile = [[s.splat_i(0); V]; P];
             for v in 0..V {
-                let offset = simd.load(offsets.add(v * S::LANES));
+                let offset = s.load_i(offsets.add(v * S::LANES));
                 for p in 0..P {
                     tile[p][v] = offset;
                 }
@@ -137,25 +173,21 @@ impl<const P: usize, const V: usize> Sized<'_, P, V> {
             for run in runs {
                 let mut codes = window.add(run.offset);
                 for _ in 0..run.quads {
-                    let mut w = [simd.weights(weights); V];
+                    let mut w = [weights_at(s, weights); V];
                     for v in 1..V {
-                        w[v] = simd.weights(weights.add(4 * v * S::LANES));
+                        w[v] = weights_at(s, weights.add(v * S::BYTES));
                     }
                     for p in 0..P {
-                        let x = simd.codes(codes.add(p * pixel));
+                        let x = four_codes(s, codes.add(p * pixel));
                         for v in 0..V {
-                            tile[p][v] = simd.dot(tile[p][v], x, w[v]);
+                            tile[p][v] = s.dot(tile[p][v], x, w[v]);
                         }
                     }
-                    weights = weights.add(4 * V * S::LANES);
+                    weights = weights.add(V * S::BYTES);
                     codes = codes.wrapping_add(4);
                 }
             }
-            for p in 0..P {
-                for v in 0..V {
-                    simd.store(sums.add((p * V + v) * S::LANES), tile[p][v]);
-                }
-            }
+            tile
         }
     }
 }

@@ -4,10 +4,10 @@
 //! where windows do. A run of codes is cut into equal pieces of at most 64 bytes; the last overlaps the one before it
 //! where nothing else is equal, and its weights are zero there.
 
-use super::finish::{Finish, FinishTile};
+use super::finish::{Finish, SPARE};
 use super::grid::Grid;
 use super::panel::Run;
-use crate::integer::simd::{IntKernel, IntSimd};
+use crate::integer::bytes::{ByteKernel, ByteSimd};
 use crate::integer::tiles::{CODES, LANES, ROWS, SUMS, Tiles, WEIGHTS};
 
 /// Vectors of the widest panel.
@@ -69,11 +69,11 @@ impl TiledPanel<'_> {
     ///
     /// # Safety
     /// For each pixel of the grid and each run, `source + pixel + run` is readable; `finish` is valid for the grid's walks.
-    pub(super) unsafe fn run<S: IntSimd, T: Tiles>(self, simd: S, tiles: T) {
+    pub(super) unsafe fn run<S: ByteSimd, T: Tiles>(self, s: S, tiles: T) {
         assert!(self.runs.iter().all(|run| run.quads == self.cut.run), "runs of {:?}", self.cut);
         assert!(self.weights.len() >= self.vectors * self.vector_len(), "weights of {:?}", self.cut);
         assert!(self.offsets.len() >= self.vectors * LANES, "offsets of {} vectors", self.vectors);
-        simd.call(OnTiles { panel: self, tiles });
+        s.call(OnTiles { panel: self, tiles });
     }
 
     /// Bytes of the weights of one vector.
@@ -94,13 +94,13 @@ impl<T: Tiles> OnTiles<'_, T> {
     /// # Safety
     /// As [`TiledPanel::run`], whose assertions hold, and the tiles are configured.
     #[inline(always)]
-    unsafe fn blocks<S: IntSimd, const B: usize, const V: usize>(
+    unsafe fn blocks<S: ByteSimd, const B: usize, const V: usize>(
         &mut self,
-        simd: S,
+        s: S,
         pixels: usize,
         at: [[usize; 3]; B],
     ) {
-        let mut sums = Sums([0; 2 * ROWS * VECTORS * LANES]);
+        let mut sums = Sums([0; (2 * ROWS * VECTORS + SPARE) * LANES]);
         let (panel, tiles) = (&self.panel, &mut self.tiles);
         let walk = &panel.grid.source;
         // SAFETY: windows and runs are readable, says the caller; of the weights each vector takes its part, whose length
@@ -156,20 +156,20 @@ impl<T: Tiles> OnTiles<'_, T> {
             }
             for (block, at) in at.into_iter().enumerate() {
                 let sums = sums.0.as_ptr().add(block * pixels * V * LANES);
-                simd.call(FinishTile::new(panel.finish, sums, pixels, V * LANES / S::LANES, at));
+                s.call(panel.finish.tile(sums, pixels, at));
             }
         }
     }
 }
 
 #[repr(align(64))]
-struct Sums([i32; 2 * ROWS * VECTORS * LANES]);
+struct Sums([i32; (2 * ROWS * VECTORS + SPARE) * LANES]);
 
-impl<T: Tiles> IntKernel for OnTiles<'_, T> {
+impl<T: Tiles> ByteKernel for OnTiles<'_, T> {
     type Output = ();
 
     #[inline(always)]
-    fn run<S: IntSimd>(mut self, simd: S) {
+    fn run<S: ByteSimd>(mut self, s: S) {
         let TiledPanel { grid, cut, vectors, .. } = self.panel;
         let blocks = grid.width.div_ceil(ROWS);
         let pixels = grid.width.div_ceil(blocks);
@@ -184,8 +184,8 @@ impl<T: Tiles> IntKernel for OnTiles<'_, T> {
                     unsafe {
                         match (waiting.take(), vectors) {
                             (None, _) => waiting = Some(at),
-                            (Some(first), 1) => self.blocks::<S, 2, 1>(simd, pixels, [first, at]),
-                            (Some(first), _) => self.blocks::<S, 2, 2>(simd, pixels, [first, at]),
+                            (Some(first), 1) => self.blocks::<S, 2, 1>(s, pixels, [first, at]),
+                            (Some(first), _) => self.blocks::<S, 2, 2>(s, pixels, [first, at]),
                         }
                     }
                 }
@@ -195,8 +195,8 @@ impl<T: Tiles> IntKernel for OnTiles<'_, T> {
             // SAFETY: as above.
             unsafe {
                 match vectors {
-                    1 => self.blocks::<S, 1, 1>(simd, pixels, [at]),
-                    _ => self.blocks::<S, 1, 2>(simd, pixels, [at]),
+                    1 => self.blocks::<S, 1, 1>(s, pixels, [at]),
+                    _ => self.blocks::<S, 1, 2>(s, pixels, [at]),
                 }
             }
         }
