@@ -1,6 +1,6 @@
 //! Addition of two edges of codes, where it is not fused into the layer before it.
 
-use super::bytes::{ByteKernel, ByteSimd};
+use super::bytes::{ByteKernel, ByteSimd, CodeLanes, StepLanes};
 use super::{Code, Plane, Residual};
 use crate::{Isa, ShapeError};
 
@@ -81,20 +81,17 @@ impl ByteKernel for Rows<'_> {
 /// Adds neighbouring codes.
 #[inline(always)]
 fn add<S: ByteSimd>(s: S, add: &IntAdd, a: &[u8], b: &[u8], output: &mut [u8]) {
-    let zeros = add.terms.map(|term| s.splat_i(term.zero.into()));
-    let scales = add.terms.map(|term| s.splat(term.scale));
-    let [lo, hi] = add.code.bounds().map(|bound| s.splat(bound));
-    let zero = s.splat_i(add.code.zero.into());
-    let vectors = a.chunks(S::BYTES).zip(b.chunks(S::BYTES));
-    for (output, (a, b)) in output.chunks_mut(S::BYTES).zip(vectors) {
-        let (a, b) = (s.widen(s.read(a)), s.widen(s.read(b)));
-        let codes = std::array::from_fn(|v| {
-            let a = s.mul(s.float(s.sub_i(a[v], zeros[0])), scales[0]);
-            let b = s.mul(s.float(s.sub_i(b[v], zeros[1])), scales[1]);
-            let sum = s.min(s.max(s.add(a, b), lo), hi);
-            s.add_i(s.round(sum), zero)
-        });
-        s.write(output, s.narrow(codes));
+    let [of_a, of_b] = add.terms;
+    let of_a = StepLanes::new(s, of_a.zero, of_a.scale);
+    let of_b = StepLanes::new(s, of_b.zero, of_b.scale);
+    let code = CodeLanes::new(s, add.code);
+    for at in (0..output.len()).step_by(S::BYTES) {
+        let (a, b) = (s.widen(s.read(&a[at..])), s.widen(s.read(&b[at..])));
+        let mut codes = a;
+        for v in 0..4 {
+            codes[v] = code.encode(s, s.add(of_a.decode(s, a[v]), of_b.decode(s, b[v])));
+        }
+        s.write(&mut output[at..], s.narrow(codes));
     }
 }
 

@@ -7,10 +7,12 @@
 //!
 //! Floats are multiplied and added, never fused, and integers wrap: every instruction set gives the same bits.
 
+mod code;
 mod generic;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
+pub(crate) use code::{CodeLanes, StepLanes};
 pub(crate) use generic::Generic;
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx2Paired, Avx512Vnni, AvxVnni};

@@ -1,7 +1,7 @@
 //! Concatenation of channels, and look-up from one plane into another.
 
 use super::Plane;
-use super::lookup::{Table, lookup};
+use super::lookup::{Table, lookup_pieces};
 use crate::error::{Expected, nonzero};
 use crate::{Isa, ShapeError};
 
@@ -66,15 +66,20 @@ impl ConcatPart {
             (self.input.c, self.output.c, self.channels)
         };
         for (from, to) in self.input.interiors(input).zip(self.output.interiors_mut(output)) {
-            for (from, to) in from.chunks_exact(from_step).zip(to.chunks_exact_mut(to_step)) {
-                let (channels, after) = to[self.first..].split_at_mut(len);
-                match &self.table {
-                    Some(table) => lookup(self.isa, table, &from[..len], channels),
-                    None => channels.copy_from_slice(&from[..len]),
+            match &self.table {
+                Some(table) => {
+                    let to = &mut to[self.first..];
+                    lookup_pieces(self.isa, table, [from_step, to_step, len], from, to);
                 }
-                if self.last {
-                    after.fill(0);
+                None => {
+                    for (from, to) in from.chunks_exact(from_step).zip(to.chunks_exact_mut(to_step)) {
+                        to[self.first..][..len].copy_from_slice(&from[..len]);
+                    }
                 }
+            }
+            let end = self.first + self.channels;
+            if self.last && end < self.output.c {
+                to.chunks_exact_mut(self.output.c).for_each(|pixel| pixel[end..].fill(0));
             }
         }
     }

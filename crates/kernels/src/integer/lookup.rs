@@ -25,6 +25,33 @@ pub fn lookup(isa: Isa, table: &Table, input: &[u8], output: &mut [u8]) {
     unsafe { lookup_at(isa, table, input.as_ptr(), output.as_mut_ptr(), input.len()) }
 }
 
+/// Of each piece of `from_step` bytes of `input` the first `len`, through `table`, to the start of a piece of `to_step`
+/// bytes of `output`.
+///
+/// # Panics
+/// A piece is shorter than `len`, or there are not equally many.
+pub(super) fn lookup_pieces(
+    isa: Isa,
+    table: &Table,
+    [from_step, to_step, len]: [usize; 3],
+    input: &[u8],
+    output: &mut [u8],
+) {
+    #[cfg(target_arch = "x86_64")]
+    if isa.has_vbmi() {
+        let pieces = input.len().div_ceil(from_step);
+        assert!(len <= from_step && len <= to_step && pieces == output.len().div_ceil(to_step), "pieces");
+        let held = |length: usize, step| pieces == 0 || (pieces - 1) * step + len <= length;
+        assert!(held(input.len(), from_step) && held(output.len(), to_step), "the last piece");
+        // SAFETY: the CPU has the features; pieces are in the slices, as asserted.
+        unsafe { vbmi::pieces(table, [from_step, to_step, len, pieces], input.as_ptr(), output.as_mut_ptr()) }
+        return;
+    }
+    for (from, to) in input.chunks(from_step).zip(output.chunks_mut(to_step)) {
+        lookup(isa, table, &from[..len], &mut to[..len]);
+    }
+}
+
 /// # Safety
 /// `len` bytes are readable at `from` and writable at `to`, which are the same place or do not overlap.
 unsafe fn lookup_at(isa: Isa, table: &Table, from: *const u8, to: *mut u8, len: usize) {
@@ -94,6 +121,22 @@ pub(super) mod vbmi {
         unsafe {
             let codes = _mm512_maskz_loadu_epi8(rest, from.add(whole).cast());
             _mm512_mask_storeu_epi8(to.add(whole).cast(), rest, f(codes));
+        }
+    }
+
+    /// # Safety
+    /// `pieces` times, `len` bytes are readable at `from` and writable at `to`, which do not overlap, every so many steps.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    pub(super) unsafe fn pieces(
+        table: &Table,
+        [from_step, to_step, len, pieces]: [usize; 4],
+        from: *const u8,
+        to: *mut u8,
+    ) {
+        let table = Registers::new(table);
+        for nth in 0..pieces {
+            // SAFETY: the caller's promise is the same.
+            unsafe { map(from.add(nth * from_step), to.add(nth * to_step), len, |codes| table.get(codes)) }
         }
     }
 

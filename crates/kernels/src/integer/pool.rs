@@ -3,7 +3,7 @@
 //! Windows are cut at the image, so a border plays no part. Averages sum whole numbers, four pixels at a time by a dot
 //! product with ones, and are scaled once: an image of any size is summed exactly.
 
-use super::bytes::{ByteKernel, ByteSimd};
+use super::bytes::{ByteKernel, ByteSimd, CodeLanes};
 use super::lookup::{Table, lookup_in_place};
 use super::{Code, Plane};
 use crate::{Isa, Pool2d, ShapeError};
@@ -205,8 +205,7 @@ fn max<S: ByteSimd>(s: S, window: &Window, image: &[u8], pixel: &mut [u8]) {
 fn average<S: ByteSimd>(s: S, of: &Average, window: &Window, count: usize, image: &[u8], pixel: &mut [u8]) {
     let zeros = -((window.rows * window.columns) as i32 * i32::from(of.zero_x));
     let scale = s.splat(of.per_step(count));
-    let [lo, hi] = of.code.bounds().map(|bound| s.splat(bound));
-    let (zero, ones) = (s.splat_i(of.code.zero.into()), s.weights(s.splat_b(1)));
+    let (code, ones) = (CodeLanes::new(s, of.code), s.weights(s.splat_b(1)));
     for first in (0..pixel.len()).step_by(S::BYTES) {
         let to = &mut pixel[first..];
         let len = to.len().min(S::BYTES);
@@ -214,22 +213,17 @@ fn average<S: ByteSimd>(s: S, of: &Average, window: &Window, count: usize, image
         for row in 0..window.rows {
             let row = window.first + row * window.row_step + first;
             for column in (0..window.columns).step_by(4) {
-                let four = std::array::from_fn(|i| match column + i {
-                    column if column < window.columns => {
-                        s.read(&image[row + column * window.column_step..][..len])
-                    }
-                    _ => s.splat_b(0),
-                });
-                for (sum, four) in sums.iter_mut().zip(s.interleave(four)) {
-                    *sum = s.dot(*sum, four, ones);
+                let mut four = [s.splat_b(0); 4];
+                for (i, codes) in four.iter_mut().enumerate().take(window.columns - column) {
+                    *codes = s.read(&image[row + (column + i) * window.column_step..][..len]);
+                }
+                let four = s.interleave(four);
+                for v in 0..4 {
+                    sums[v] = s.dot(sums[v], four[v], ones);
                 }
             }
         }
-        let codes = sums.map(|sum| {
-            let steps = s.mul(s.float(sum), scale);
-            s.add_i(s.round(s.min(s.max(steps, lo), hi)), zero)
-        });
-        s.write(&mut to[..len], s.narrow(codes));
+        s.write(&mut to[..len], code.of_sums(s, sums, [scale; 4]));
     }
 }
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::group::Group;
-use crate::integer::bytes::{ByteSimd, MAX_BYTES};
+use crate::integer::bytes::{ByteSimd, CodeLanes, MAX_BYTES};
 use crate::integer::{Plane, Requantize};
 
 pub(super) enum Target<'a> {
@@ -71,9 +71,8 @@ fn residual_at(requantize: &Requantize, codes: Option<&[u8]>, [y, x]: [usize; 2]
 /// Sums of a group to codes where scale, rounding and clipping are all there is to do.
 #[derive(Clone, Copy)]
 pub(super) struct Plain<S: ByteSimd> {
-    scale: [S::F; 4],
-    bounds: [S::F; 2],
-    zero: S::I,
+    scales: [S::F; 4],
+    code: CodeLanes<S>,
     /// The group's first channel at the first pixel of row `first`.
     output: *mut u8,
     first: usize,
@@ -95,12 +94,14 @@ impl<S: ByteSimd> Plain<S> {
         let start = plane.border[1] * plane.c + group.channel;
         let last = (end - 1 - *first) * plane.row_len() + (plane.w - 1) * plane.c + start;
         assert!(last + group.bytes <= output.len(), "output rows of {plane:?}");
-        let scale = group.by_lane(requantize.scales());
-        Some(Plain {
+        let (lanes, mut scales) = (group.by_lane(requantize.scales()), [s.splat(0.0); 4]);
+        for (v, scale) in scales.iter_mut().enumerate() {
             // SAFETY: the array holds four vectors of the widest kind.
-            scale: std::array::from_fn(|v| unsafe { s.load_f(scale.as_ptr().add(v * S::LANES)) }),
-            bounds: code.bounds().map(|bound| s.splat(bound)),
-            zero: s.splat_i(code.zero.into()),
+            *scale = unsafe { s.load_f(lanes.as_ptr().add(v * S::LANES)) };
+        }
+        Some(Plain {
+            scales,
+            code: CodeLanes::new(s, *code),
             output: output[start..].as_mut_ptr(),
             first: *first,
             row: plane.row_len(),
@@ -114,12 +115,8 @@ impl<S: ByteSimd> Plain<S> {
     /// The pixel is one of the band's.
     #[inline(always)]
     pub(super) unsafe fn put(&self, s: S, [y, x]: [usize; 2], sums: [S::I; 4]) {
-        let [lo, hi] = self.bounds;
-        let codes = std::array::from_fn(|v| {
-            let value = s.mul(s.float(sums[v]), self.scale[v]);
-            s.add_i(s.round(s.min(s.max(value, lo), hi)), self.zero)
-        });
+        let codes = self.code.of_sums(s, sums, self.scales);
         // SAFETY: `new` asserts that the output holds the group's channels at the last pixel.
-        unsafe { s.store_b(self.output.add((y - self.first) * self.row + x * self.pixel), s.narrow(codes)) }
+        unsafe { s.store_b(self.output.add((y - self.first) * self.row + x * self.pixel), codes) }
     }
 }
