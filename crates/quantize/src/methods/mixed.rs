@@ -149,7 +149,7 @@ impl Method for Mixed {
             return Err(needs("the limits contradict each other: no widths keep all of them".into()));
         };
         let names: Vec<&str> = layers.iter().map(|&i| bench.sites.weights[i].name.as_str()).collect();
-        bench.run.watch.note(text(&names, &bits, &chosen, &table, &limits, nominal));
+        bench.run.watch.note(text(&names, bits, &chosen, &table, &limits, nominal));
         for (&i, &choice) in layers.iter().zip(&chosen) {
             let set_by = std::mem::take(&mut plan.weights[i].set_by);
             // A code chosen before has another width.

@@ -1,13 +1,13 @@
 //! Time per image of a network on random samples, float engine and integer session by turns; then each step's share.
 //!
-//! `throughput MODEL.onnx [BATCH] [ROUNDS] [THREADS]`
+//! `session_throughput MODEL.onnx [BATCH] [ROUNDS] [THREADS]`
 
 use lowbit_runtime::{Options, Session};
 use std::time::Instant;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
-    let path = args.next().ok_or("throughput MODEL.onnx [BATCH] [ROUNDS] [THREADS]")?;
+    let path = args.next().ok_or("session_throughput MODEL.onnx [BATCH] [ROUNDS] [THREADS]")?;
     let mut number = |none| args.next().map_or(Ok(none), |n| n.parse::<usize>());
     let (batch, rounds, threads) = (number(1)?, number(50)?, number(1)?);
     let graph = lowbit_onnx::read_file(path.as_ref())?;
