@@ -10,9 +10,9 @@ pub type Table = [u8; 256];
 
 /// Replaces each code of `codes` by its entry of `table`.
 pub fn lookup_in_place(isa: Isa, table: &Table, codes: &mut [u8]) {
-    let len = codes.len();
+    let (at, len) = (codes.as_mut_ptr(), codes.len());
     // SAFETY: the slice may be read and written at its length, by whoever borrows it mutably.
-    unsafe { lookup_at(isa, table, codes.as_ptr(), codes.as_mut_ptr(), len) }
+    unsafe { lookup_at(isa, table, at, at, len) }
 }
 
 /// Writes to `output` the entry of `table` for each code of `input`.

@@ -32,9 +32,9 @@ impl PairTables {
 /// # Panics
 /// The number of codes is odd.
 pub fn window_in_place(isa: Isa, tables: &PairTables, codes: &mut [u8]) {
-    let len = codes.len();
+    let (at, len) = (codes.as_mut_ptr(), codes.len());
     // SAFETY: the slice may be read and written at its length, by whoever borrows it mutably.
-    unsafe { window_at(isa, tables, codes.as_ptr(), codes.as_mut_ptr(), len) }
+    unsafe { window_at(isa, tables, at, at, len) }
 }
 
 /// Writes to `output` what the pairs of `input` become.
