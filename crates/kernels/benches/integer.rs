@@ -61,17 +61,7 @@ const LARGE: [Case; 14] = [
 
 /// A square convolution padded to keep its size.
 const fn shape(size: usize, in_c: usize, out_c: usize, kernel: usize, stride: usize) -> Conv2d {
-    Conv2d {
-        in_h: size,
-        in_w: size,
-        in_c,
-        out_c,
-        kernel: [kernel; 2],
-        stride: [stride; 2],
-        dilation: [1; 2],
-        pads: [kernel / 2; 4],
-        groups: 1,
-    }
+    Conv2d::square([size, size, in_c], out_c, kernel, stride, kernel / 2)
 }
 
 /// Weights of `bits` bits, all values in turn.

@@ -1,4 +1,10 @@
-//! What the tests of all families share: seeded data, and closeness.
+//! What the tests of all families share: seeded data, shapes, and closeness.
+
+use std::ops::Range;
+
+use proptest::prelude::*;
+
+use crate::Pool2d;
 
 /// `len` values in [-1, 1), the same for the same seed.
 pub(crate) fn noise(len: usize, seed: u64) -> Vec<f32> {
@@ -29,4 +35,22 @@ pub(crate) fn assert_close(
 /// `len` bytes, the same for the same seed.
 pub(crate) fn bytes(len: usize, seed: u64) -> Vec<u8> {
     noise(len, seed).into_iter().map(|x| (x * 128.0 + 128.0) as u8).collect()
+}
+
+/// Poolings of small images with as many channels and taps along each axis as the ranges say.
+pub(crate) fn pools(channels: Range<usize>, taps: Range<usize>) -> impl Strategy<Value = Pool2d> {
+    let sizes = (1usize..12, 1usize..12, channels, any::<bool>());
+    let window = ([taps.clone(), taps], [1usize..4, 1usize..4], [1usize..3, 1usize..3]);
+    (sizes, window, [0usize..3, 0usize..3, 0usize..3, 0usize..3])
+        .prop_map(|((in_h, in_w, channels, ceil), (kernel, stride, dilation), pads)| Pool2d {
+            in_h,
+            in_w,
+            channels,
+            kernel,
+            stride,
+            dilation,
+            pads,
+            ceil,
+        })
+        .prop_filter("window fits", |pool| pool.check().is_ok())
 }

@@ -35,7 +35,7 @@ pub fn simulate(graph: &Graph, sites: &Sites, plan: &Plan) -> Graph {
         let Some(code) = edge_code(sites, plan, i) else { continue };
         let name = out.fresh_name(&format!("{}.quantized", site.name));
         let id = out.add_edge(name.clone());
-        out.replace_uses(site.value, id);
+        site.replace(&mut out, id);
         let op = Op::FakeQuantize(FakeQuantize { code: code.clone() });
         let node = Node { name, op, inputs: vec![Some(site.value)], outputs: vec![id] };
         after.entry(site.value).or_default().push(node);

@@ -48,6 +48,8 @@ pub struct ActivationSite {
     pub leaves_first: bool,
     /// The site whose scale and zero point it must share, being a rearrangement of it.
     pub follows: Option<usize>,
+    /// Whether only products read it rounded: sums and pools read what it was before.
+    pub products_only: bool,
 }
 
 /// All sites of a network for a target.
@@ -59,6 +61,24 @@ pub struct Sites {
     pub activations: Vec<ActivationSite>,
     /// Nodes with arithmetic that stay in float, and why.
     pub kept_float: Vec<KeptFloat>,
+}
+
+impl ActivationSite {
+    /// Makes `rounded` what the readers of this edge read that read it rounded.
+    pub fn replace(&self, graph: &mut Graph, rounded: ValueId) {
+        if !self.products_only {
+            return graph.replace_uses(self.value, rounded);
+        }
+        for node in graph.nodes.iter_mut().filter(|node| is_product(node)) {
+            let data = node.inputs.iter_mut().filter(|input| **input == Some(self.value));
+            data.for_each(|input| *input = Some(rounded));
+        }
+    }
+}
+
+/// Whether a node multiplies and sums.
+fn is_product(node: &Node) -> bool {
+    matches!(node.op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Gemm(_) | Op::MatMul(_))
 }
 
 impl Sites {
@@ -150,7 +170,7 @@ impl<'a> Finder<'a> {
         let (mut weights, mut first_outputs) = (Vec::new(), HashSet::new());
         for (n, inputs) in &layers {
             let node = &self.graph.nodes[n.0];
-            let product = matches!(node.op, Op::Conv(_) | Op::ConvTranspose(_) | Op::Gemm(_) | Op::MatMul(_));
+            let product = is_product(node);
             let [before, after] = depth[n.0];
             let first_or_last = product && (before == 0 || after == 0);
             for &value in inputs {
@@ -178,7 +198,8 @@ impl<'a> Finder<'a> {
             if product && before == 0 {
                 first_outputs.insert(output);
             }
-            let float_output = self.graph.outputs.contains(&output) && !matches!(node.op, Op::Conv(_));
+            let float_output = self.target.float_sums
+                || self.graph.outputs.contains(&output) && !matches!(node.op, Op::Conv(_));
             if !float_output {
                 wanted.entry(output).or_default();
             }
@@ -221,6 +242,7 @@ impl<'a> Finder<'a> {
                 feeds_first_or_last,
                 leaves_first: false,
                 follows,
+                products_only: self.target.float_sums,
             });
             sites.activations.len() - 1
         };

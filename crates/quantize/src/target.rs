@@ -21,6 +21,9 @@ pub struct Target {
     pub pass_through: BTreeSet<String>,
     /// Whether a residual Add is computed in the accumulator of the layer before it, so that no edge lies between.
     pub fused_residual: bool,
+    /// Whether only what products read is rounded, sums and pools staying in float: no other edge carries integers.
+    #[serde(default)]
+    pub float_sums: bool,
     /// Whether activations may have one scale per channel.
     pub per_channel_activations: bool,
     /// Whether weights may have a real-valued shift per channel beside the integer zero point.
@@ -45,6 +48,7 @@ pub struct Latency {
 const BUILT_IN: &[(&str, &str)] = &[
     ("onnxruntime", include_str!("../targets/onnxruntime.toml")),
     ("paper", include_str!("../targets/paper.toml")),
+    ("products", include_str!("../targets/products.toml")),
 ];
 
 impl Target {

@@ -19,7 +19,9 @@ fn recipes() -> Vec<(Recipe, Target)> {
         (recipe, target)
     });
     let made_up = MADE_UP.iter().map(|(name, text)| (Recipe::parse(name, text).unwrap(), "onnxruntime"));
-    let again = ["w8a8", "w4a4-aciq"].map(|name| (Recipe::named(name).unwrap(), "paper"));
+    let again = ["paper", "products"]
+        .into_iter()
+        .flat_map(|target| ["w8a8", "w4a4-aciq"].map(|name| (Recipe::named(name).unwrap(), target)));
     let named = |(recipe, target)| (recipe, Target::named(target).unwrap());
     built_in.chain(made_up).chain(again).map(named).collect()
 }

@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::{Case, conv, graph, noise, outputs};
-use lowbit_graph::ops::{Add, Flatten, Gemm, GlobalAveragePool, Relu};
+use common::{Case, two_blocks};
 use lowbit_quantize::method::MethodError;
 use lowbit_quantize::observe::Observations;
 use lowbit_quantize::rows::{Budget, Rows};
@@ -16,26 +15,6 @@ use std::collections::HashMap;
 use std::io;
 use std::sync::Mutex;
 
-/// Two residual blocks between a first layer and a classifier.
-fn network() -> Case {
-    let (mut g, x) = graph(&[4, 6, 6]);
-    let stem = conv(&mut g, "stem", x, [4, 6, 1]);
-    let mut x = g.add_node("stem.relu", Relu, &[stem]);
-    for block in ["one", "two"] {
-        let a = conv(&mut g, &format!("{block}.a"), x, [6, 6, 1]);
-        let a = g.add_node(format!("{block}.relu"), Relu, &[a]);
-        let b = conv(&mut g, &format!("{block}.b"), a, [6, 6, 1]);
-        let sum = g.add_node(format!("{block}.add"), Add, &[b, x]);
-        x = g.add_node(format!("{block}.out"), Relu, &[sum]);
-    }
-    let pooled = g.add_node("pool", GlobalAveragePool, &[x]);
-    let flat = g.add_node("flat", Flatten { axis: 1 }, &[pooled]);
-    let w = g.add_constant("fc.w", noise(&[6, 5], 17));
-    let y = g.add_node("fc", Gemm::default(), &[flat, w]);
-    outputs(&mut g, &[y]);
-    Case::new("residual", g)
-}
-
 struct Bench {
     case: Case,
     target: Target,
@@ -46,7 +25,7 @@ struct Bench {
 
 impl Bench {
     fn new(n: usize) -> Bench {
-        let (case, target) = (network(), Target::named("paper").unwrap());
+        let (case, target) = (two_blocks(), Target::named("paper").unwrap());
         let sites = case.sites(&target);
         let batch = case.batch(n, 5);
         let seen = case.observe(&sites, std::slice::from_ref(&batch));

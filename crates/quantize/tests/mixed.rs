@@ -2,8 +2,7 @@
 
 mod common;
 
-use common::{Case, conv, graph, noise, outputs};
-use lowbit_graph::ops::{Add, Flatten, Gemm, GlobalAveragePool, Relu};
+use common::two_blocks;
 use lowbit_quantize::method::MethodError;
 use lowbit_quantize::rows::{Budget, Rows};
 use lowbit_quantize::run::{Run, Samples, State, Watch};
@@ -14,26 +13,6 @@ use std::io;
 use std::sync::Mutex;
 
 const LAYERS: [&str; 4] = ["one.a", "one.b", "two.a", "two.b"];
-
-/// Two residual blocks between a first layer and a classifier.
-fn network() -> Case {
-    let (mut g, x) = graph(&[4, 6, 6]);
-    let stem = conv(&mut g, "stem", x, [4, 6, 1]);
-    let mut x = g.add_node("stem.relu", Relu, &[stem]);
-    for block in ["one", "two"] {
-        let a = conv(&mut g, &format!("{block}.a"), x, [6, 6, 1]);
-        let a = g.add_node(format!("{block}.relu"), Relu, &[a]);
-        let b = conv(&mut g, &format!("{block}.b"), a, [6, 6, 1]);
-        let sum = g.add_node(format!("{block}.add"), Add, &[b, x]);
-        x = g.add_node(format!("{block}.out"), Relu, &[sum]);
-    }
-    let pooled = g.add_node("pool", GlobalAveragePool, &[x]);
-    let flat = g.add_node("flat", Flatten { axis: 1 }, &[pooled]);
-    let w = g.add_constant("fc.w", noise(&[6, 5], 17));
-    let y = g.add_node("fc", Gemm::default(), &[flat, w]);
-    outputs(&mut g, &[y]);
-    Case::new("residual", g)
-}
 
 /// Remembers what is saved and noted.
 #[derive(Default)]
@@ -67,7 +46,7 @@ fn refine(options: &str, target: &Target, memory: &Memory) -> Result<Plan, Metho
         "[weights]\nbits = 3\nfirst_last_bits = 8\n[[step]]\nmethod = \"mixed-precision\"\niterations = 5\n{options}"
     );
     let recipe = &Recipe::parse("test", &text).unwrap();
-    let case = network();
+    let case = two_blocks();
     let (sites, graph, types) = (&case.sites(target), &case.graph, case.types.as_slice());
     let batch = case.batch(64, 5);
     let seen = &case.observe(sites, std::slice::from_ref(&batch));

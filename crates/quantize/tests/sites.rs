@@ -1,4 +1,4 @@
-//! Where quantizers sit in small networks, for both built-in targets: names, bits, followers, folded activations.
+//! Where quantizers sit in small networks, for the built-in targets: names, bits, followers, folded activations.
 
 mod common;
 
@@ -7,6 +7,7 @@ use lowbit_graph::ops::{
     Add, Clip, Concat, Flatten, Gemm, HardSwish, MatMul, MaxPool, Pad, PadMode, Relu, Reshape, Transpose,
 };
 use lowbit_graph::{Graph, Node, Op, ValueId};
+use lowbit_quantize::simulate::simulate;
 use lowbit_quantize::{Plan, Recipe, Sites, Target};
 use lowbit_tensor::Tensor;
 
@@ -65,6 +66,24 @@ fn a_residual_block_has_an_edge_before_its_sum_only_where_the_target_writes_one(
     let (weights, edges) = described(&residual_block(), "paper");
     assert_eq!(weights, "stem:8 a:4 b:4 head:8");
     assert_eq!(edges, "x:8 stem.relu:4<stem a.relu:4<a relu:8<sum head:8");
+}
+
+#[test]
+fn where_sums_are_float_only_products_read_rounded_edges() {
+    let graph = residual_block();
+    assert_eq!(described(&graph, "products").1, "x:8 stem.relu:4<stem a.relu:4<a relu:8<sum");
+    let target = Target::named("products").unwrap();
+    let case = Case::new("residual", graph);
+    let recipe =
+        Recipe::parse("test", "[weights]\nbits = 4\n[activations]\nbits = 4\n[[step]]\nmethod = \"minmax\"")
+            .unwrap();
+    let (sites, plan) = case.planned(&recipe, &target);
+    let simulated = simulate(&case.graph, &sites, &plan);
+    let reads = |name: &str, i: usize| {
+        let node = simulated.nodes.iter().find(|n| n.name == name).unwrap();
+        simulated.value(node.input(i).unwrap()).name.clone()
+    };
+    assert_eq!([reads("a", 0), reads("sum", 0), reads("sum", 1)], ["stem.relu.quantized", "b", "stem.relu"]);
 }
 
 #[test]

@@ -27,7 +27,7 @@ pub struct Conv2d {
 
 impl Conv2d {
     /// An undilated convolution of one group with the same padding on all sides.
-    pub fn square(
+    pub const fn square(
         [in_h, in_w, in_c]: [usize; 3],
         out_c: usize,
         kernel: usize,

@@ -49,7 +49,7 @@ pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Resul
             value = edges::rounded(&mut b, &site.name, rounding, value, flavour);
         }
         let added = b.new.split_off(mark);
-        b.graph.replace_uses(site.value, value);
+        site.replace(&mut b.graph, value);
         b.new.extend(added);
     }
     for (i, site) in sites.weights.iter().enumerate() {

@@ -2,7 +2,7 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use lowbit_engine::{Network, bindings, evaluate_for_pass};
-use lowbit_graph::ops::{Conv, Window};
+use lowbit_graph::ops::{Add, Conv, Flatten, Gemm, GlobalAveragePool, Relu, Window};
 use lowbit_graph::passes::{prepare, specialize};
 use lowbit_graph::{Dim, Graph, TensorType, ValueId};
 use lowbit_quantize::observe::{Observations, Observer};
@@ -158,4 +158,24 @@ pub(crate) fn conv(
     let w = graph.add_constant(format!("{name}.w"), noise(&[outputs, inputs / group, 1, 1], seed));
     let b = graph.add_constant(format!("{name}.b"), noise(&[outputs], seed + 1));
     graph.add_node(name, Conv { window: Window::default(), group }, &[x, w, b])
+}
+
+/// Two residual blocks between a first layer and a classifier.
+pub(crate) fn two_blocks() -> Case {
+    let (mut g, x) = graph(&[4, 6, 6]);
+    let stem = conv(&mut g, "stem", x, [4, 6, 1]);
+    let mut x = g.add_node("stem.relu", Relu, &[stem]);
+    for block in ["one", "two"] {
+        let a = conv(&mut g, &format!("{block}.a"), x, [6, 6, 1]);
+        let a = g.add_node(format!("{block}.relu"), Relu, &[a]);
+        let b = conv(&mut g, &format!("{block}.b"), a, [6, 6, 1]);
+        let sum = g.add_node(format!("{block}.add"), Add, &[b, x]);
+        x = g.add_node(format!("{block}.out"), Relu, &[sum]);
+    }
+    let pooled = g.add_node("pool", GlobalAveragePool, &[x]);
+    let flat = g.add_node("flat", Flatten { axis: 1 }, &[pooled]);
+    let w = g.add_constant("fc.w", noise(&[6, 5], 17));
+    let y = g.add_node("fc", Gemm::default(), &[flat, w]);
+    outputs(&mut g, &[y]);
+    Case::new("residual", g)
 }

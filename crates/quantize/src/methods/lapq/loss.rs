@@ -26,10 +26,15 @@ impl Loss {
             Loss::Divergence { temperature, float } => {
                 let log = log_probabilities(scores, *temperature);
                 let float = &float[i * log.len()..(i + 1) * log.len()];
-                float.iter().zip(&log).map(|(f, q)| libm::exp(*f) * (f - q)).sum()
+                divergence(float, &log)
             }
         }
     }
+}
+
+/// Kullback-Leibler divergence of the second distribution from the first, both as log-probabilities, in nats.
+pub fn divergence(float: &[f64], found: &[f64]) -> f64 {
+    float.iter().zip(found).map(|(f, q)| libm::exp(*f) * (f - q)).sum()
 }
 
 /// Logarithms of the softmax of scores divided by `temperature`.

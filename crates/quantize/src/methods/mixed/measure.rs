@@ -11,7 +11,7 @@ use crate::method::{Method, MethodError};
 use crate::methods::brecq::part::Part;
 use crate::methods::brecq::walk::Walk;
 use crate::methods::brecq::{Brecq, Phases};
-use crate::methods::lapq::loss::log_probabilities;
+use crate::methods::lapq::loss::{divergence, log_probabilities};
 use crate::methods::mse::Mse;
 use crate::methods::range::On;
 use crate::plan::{Plan, Setting};
@@ -212,7 +212,7 @@ impl Measure<'_> {
             float.read(i..i + 1, &mut p)?;
             found.read(i..i + 1, &mut q)?;
             let positions = p.chunks(classes.max(1)).zip(q.chunks(classes.max(1)));
-            sum += positions.map(|(p, q)| divergence(p, q, self.options.temperature)).sum::<f64>();
+            sum += positions.map(|(p, q)| softened_divergence(p, q, self.options.temperature)).sum::<f64>();
         }
         Ok(sum / judged.len() as f64)
     }
@@ -255,10 +255,9 @@ impl Table {
     }
 }
 
-/// Kullback-Leibler divergence of `softmax(q / temperature)` from `softmax(p / temperature)`, in nats.
-fn divergence(p: &[f32], q: &[f32], temperature: f64) -> f64 {
-    let (p, q) = (log_probabilities(p, temperature), log_probabilities(q, temperature));
-    p.iter().zip(&q).map(|(p, q)| libm::exp(*p) * (p - q)).sum()
+/// Divergence of the scores `q` from `p`, both divided by `temperature`.
+fn softened_divergence(p: &[f32], q: &[f32], temperature: f64) -> f64 {
+    divergence(&log_probabilities(p, temperature), &log_probabilities(q, temperature))
 }
 
 #[cfg(test)]
@@ -267,10 +266,10 @@ mod tests {
 
     #[test]
     fn divergence_is_zero_for_equal_answers_whatever_their_offset() {
-        assert!(divergence(&[0.5, -1.0, 2.0], &[3.5, 2.0, 5.0], 4.0).abs() < 1e-12);
+        assert!(softened_divergence(&[0.5, -1.0, 2.0], &[3.5, 2.0, 5.0], 4.0).abs() < 1e-12);
         // softmax (3/4, 1/4) against (1/2, 1/2).
         let expected = 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln();
-        assert!((divergence(&[3f32.ln(), 0.0], &[1.0, 1.0], 1.0) - expected).abs() < 1e-6);
+        assert!((softened_divergence(&[3f32.ln(), 0.0], &[1.0, 1.0], 1.0) - expected).abs() < 1e-6);
     }
 
     #[test]
