@@ -22,6 +22,7 @@ mod div;
 mod dropout;
 mod erf;
 mod expand;
+mod fake_levels;
 mod fake_quantize;
 mod flatten;
 mod gather;
@@ -92,6 +93,7 @@ pub fn evaluate(op: &Op, inputs: &[Option<&Tensor>]) -> Result<Vec<Tensor>, Eval
         Op::Dropout(op) => dropout::reference(op, inputs),
         Op::Erf(op) => erf::reference(op, inputs),
         Op::Expand(op) => expand::reference(op, inputs),
+        Op::FakeLevels(op) => fake_levels::reference(op, inputs),
         Op::FakeQuantize(op) => fake_quantize::reference(op, inputs),
         Op::Flatten(op) => flatten::reference(op, inputs),
         Op::Gather(op) => gather::reference(op, inputs),
@@ -165,6 +167,7 @@ pub fn gradient(
         Op::Dropout(op) => dropout::gradient(op, inputs, dy)?,
         Op::Erf(op) => erf::gradient(op, inputs, dy)?,
         Op::Expand(op) => expand::gradient(op, inputs, dy)?,
+        Op::FakeLevels(op) => fake_levels::gradient(op, inputs, dy)?,
         Op::FakeQuantize(op) => fake_quantize::gradient(op, inputs, dy)?,
         Op::Flatten(op) => flatten::gradient(op, inputs, dy)?,
         Op::Gather(op) => gather::gradient(op, inputs, dy)?,
@@ -247,6 +250,7 @@ pub(crate) fn forward(op: &Op, site: &Site<'_>) -> Option<Form> {
         Op::Dropout(op) => dropout::forward(op, site),
         Op::Erf(op) => erf::forward(op, site),
         Op::Expand(op) => expand::forward(op, site),
+        Op::FakeLevels(op) => fake_levels::forward(op, site),
         Op::FakeQuantize(op) => fake_quantize::forward(op, site),
         Op::Flatten(op) => flatten::forward(op, site),
         Op::Gather(op) => gather::forward(op, site),

@@ -7,7 +7,7 @@ use lowbit_engine::{EngineError, Layout, Network};
 use lowbit_graph::ops::*;
 use lowbit_graph::{Attribute, Attributes, Dim, Graph, Op, ValueId};
 use lowbit_tensor::code::window::Rounding;
-use lowbit_tensor::{DType, Data, Tensor, Uniform, Window as Bits, Windowed};
+use lowbit_tensor::{DType, Data, Levels, Tensor, Uniform, Window as Bits, Windowed};
 
 /// Adds nodes that read a value, and returns their result.
 type Build<'a> = &'a dyn Fn(&mut Graph, ValueId) -> ValueId;
@@ -487,6 +487,24 @@ fn windows_are_fast_in_every_layout_and_leave_the_edge_alone() {
         let rows = g.add_node("rows", read(-1), &[flat]);
         let last = g.add_node("last", read(-1), &[q]);
         g.outputs = vec![sum, rows, last];
+        assert_agrees(&g, &[3, 6, 5]);
+        assert!(slow(&g, &[3, 6, 5]).is_empty());
+    }
+}
+
+#[test]
+fn levels_are_fast_in_every_layout() {
+    let grid = |zero| Uniform::per_tensor(8, false, 0.01, zero);
+    for code in [
+        Levels::nearest(grid(0), vec![0, 46, 110, 255]).unwrap(),
+        Levels::new(grid(128), vec![3, 100, 128, 131, 250], vec![4, 120, 129, 200]).unwrap(),
+    ] {
+        let (mut g, x) = graph(&[3, 6, 5]);
+        let rows = g.add_node("rows", FakeLevels { code: code.clone().into() }, &[x]);
+        let a = conv(&mut g, "a", rows, [3, 4]);
+        let b = g.add_node("b", FakeLevels { code: code.into() }, &[a]);
+        let b = conv(&mut g, "c", b, [4, 2]);
+        g.outputs = vec![rows, b];
         assert_agrees(&g, &[3, 6, 5]);
         assert!(slow(&g, &[3, 6, 5]).is_empty());
     }

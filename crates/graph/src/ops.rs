@@ -146,7 +146,7 @@ macro_rules! ops {
 impl Op {
     /// Whether it stands for what a value is rounded to: inserted by simulation, with an output of the type of input 0.
     pub fn is_rounding(&self) -> bool {
-        matches!(self, Op::FakeQuantize(_) | Op::BitWindow(_))
+        matches!(self, Op::FakeQuantize(_) | Op::FakeLevels(_) | Op::BitWindow(_))
     }
 }
 
@@ -170,6 +170,7 @@ ops! {
     dropout Dropout,
     erf Erf,
     expand Expand,
+    fake_levels FakeLevels,
     fake_quantize FakeQuantize,
     flatten Flatten,
     gather Gather,

@@ -31,6 +31,7 @@ pub mod pool;
 pub mod rounding;
 mod simd;
 pub mod softmax;
+pub mod staircase;
 pub mod statistics;
 #[cfg(test)]
 mod testing;
@@ -45,3 +46,4 @@ pub use fake_quant::FakeQuant;
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use linear::{LinearGradient, PackedLinear};
 pub use pool::Pool2d;
+pub use staircase::Staircase;

@@ -73,7 +73,7 @@ pub fn write_bytes(graph: &Graph, options: &WriteOptions) -> Result<Vec<u8>, Wri
     let windows = Windows::of(graph)?;
     let in_file = |n: &&Node| !is_dead(graph, n) && !matches!(n.op, Op::BitWindow(_));
     let nodes: Vec<&Node> = graph.nodes.iter().filter(in_file).collect();
-    if let Some(node) = nodes.iter().find(|n| matches!(n.op, Op::FakeQuantize(_))) {
+    if let Some(node) = nodes.iter().find(|n| matches!(n.op, Op::FakeQuantize(_) | Op::FakeLevels(_))) {
         return Err(WriteError::Internal { node: node.name.clone(), op: node.op.name() });
     }
     let constants = read_constants(graph, &nodes);

@@ -63,7 +63,7 @@ pub fn make_room(graph: &Graph, sites: &Sites, plan: &mut Plan) {
 
 /// Scale of the input and code of weight `i`, where the layer accumulates integers of one grid per channel.
 fn grid<'a>(sites: &Sites, plan: &'a Plan, i: usize) -> Option<(f32, &'a Uniform)> {
-    let Some(Code::Uniform(input)) = &plan.activations[sites.weights[i].reads?].code else { return None };
+    let input = plan.activations[sites.weights[i].reads?].code.as_ref()?.integer()?;
     let weight = plan.weights[i].code.as_ref()?.integer()?;
     (input.axis.is_none() && weight.shift.is_none()).then(|| (input.scale[0], weight))
 }

@@ -130,14 +130,26 @@ fn weight(graph: &Graph, sites: &Sites, plan: &Plan, i: usize) -> Option<Weight>
 
 fn activation(sites: &Sites, plan: &Plan, seen: &Observations, i: usize) -> Option<Activation> {
     let setting = &plan.activations[i];
-    let Some(Code::Uniform(code)) = &setting.code else { return None };
+    let code = setting.code.as_ref()?;
+    let grid = code.integer()?;
     let stats = &seen.edges[i];
-    let [lo, hi] = clip(code);
+    // A per-channel code has no one rounding; its first channel stands for the picture only.
+    let round = |x: f32| match code {
+        Code::Levels(code) => code.decode(code.encode(x, 0), 0),
+        _ => grid.decode(grid.encode(x, 0), 0),
+    };
+    let levels: Vec<f32> = match code {
+        Code::Levels(code) => code.levels.iter().map(|&level| code.decode(level, 0)).collect(),
+        _ => Vec::new(),
+    };
+    let [lo, hi] = match levels.as_slice() {
+        [first, .., last] => [*first, *last],
+        _ => clip(grid),
+    };
     let (mut signal, mut noise, mut outside, mut total) = (0.0, 0.0, 0u64, 0u64);
     let half = stats.histogram.width() / 2.0;
     for (x, n) in stats.histogram.centres() {
-        // A per-channel code has no one rounding; its first channel stands for the picture only.
-        let y = code.decode(code.encode(x, 0), 0);
+        let y = round(x);
         signal += n as f64 * f64::from(x).powi(2);
         noise += n as f64 * f64::from(y - x).powi(2);
         // A bin counts as clipped only if all of it lies outside.
@@ -146,13 +158,17 @@ fn activation(sites: &Sites, plan: &Plan, seen: &Observations, i: usize) -> Opti
     }
     Some(Activation {
         name: sites.activations[i].name.clone(),
-        bits: code.max_bits(),
+        bits: match code {
+            Code::Levels(code) => code.bits(),
+            _ => grid.max_bits(),
+        },
         clip_lo: lo,
         clip_hi: hi,
+        levels,
         min: stats.tensor.min,
         max: stats.tensor.max,
         clipped_percent: 100.0 * outside as f64 / total.max(1) as f64,
-        sqnr_db: if code.axis.is_none() { sqnr_db(signal, noise) } else { None },
+        sqnr_db: if grid.axis.is_none() { sqnr_db(signal, noise) } else { None },
         histogram: drawable(&stats.histogram),
         set_by: setting.set_by.join(", "),
     })

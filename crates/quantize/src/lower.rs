@@ -2,6 +2,7 @@
 
 mod builder;
 mod edges;
+mod levels;
 mod planes;
 mod points;
 pub mod qdq;
@@ -12,8 +13,8 @@ use crate::strict::{self, ConfigError};
 /// How the few bits are written down. Which forms run fast where was measured; see `ARCHITECTURE.md`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
-    /// 4-bit weights as INT4 cast to INT8, other narrow ones as bit planes: runtimes unpack once at load and run int8
-    /// kernels. The smallest file.
+    /// 4-bit weights as INT4 cast to INT8, other narrow ones as bit planes, uneven levels as indices into a table: runtimes
+    /// unpack once at load and run int8 kernels. The smallest file.
     Packed,
     /// Narrow codes in int8 tensors: any runtime since opset 13.
     Container,

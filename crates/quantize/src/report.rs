@@ -144,6 +144,9 @@ pub struct Activation {
     pub clip_lo: f32,
     /// Highest real value that has a code.
     pub clip_hi: f32,
+    /// Real values of the codes, ascending, where they are not evenly spaced; of the first channel.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub levels: Vec<f32>,
     /// Smallest value seen in calibration.
     pub min: f32,
     /// Largest value seen.

@@ -1,14 +1,15 @@
 //! Graph + Plan → a float network with rounding: what methods score, and what deployment computes.
 //!
-//! Weights become their decoded values, edges get a `FakeQuantize`, and a bias is rounded to the accumulator's grid
-//! ([`crate::bias`]), as an integer runtime holds it. A layer that reads an edge through a window gets a `BitWindow` of its own.
+//! Weights become their decoded values, edges get a `FakeQuantize` (or `FakeLevels`), and a bias is rounded to the accumulator's
+//! grid ([`crate::bias`]), as an integer runtime holds it. A layer that reads an edge through a window gets a `BitWindow` of its own.
 
 use crate::bias;
 use crate::plan::Plan;
 use crate::site::Sites;
-use lowbit_graph::ops::{BitWindow, FakeQuantize};
+use lowbit_graph::ops::{BitWindow, FakeLevels, FakeQuantize};
 use lowbit_graph::{Graph, Node, NodeId, Op, ValueId};
-use lowbit_tensor::{Code, Tensor, Uniform};
+use lowbit_tensor::{Code, Levels, Tensor, Uniform};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -36,7 +37,10 @@ pub fn simulate(graph: &Graph, sites: &Sites, plan: &Plan) -> Graph {
         let name = out.fresh_name(&format!("{}.quantized", site.name));
         let id = out.add_edge(name.clone());
         site.replace(&mut out, id);
-        let op = Op::FakeQuantize(FakeQuantize { code: code.clone() });
+        let op = match code {
+            EdgeCode::Uniform(code) => FakeQuantize { code: code.into_owned() }.into(),
+            EdgeCode::Levels(code) => FakeLevels { code: code.clone().into() }.into(),
+        };
         let node = Node { name, op, inputs: vec![Some(site.value)], outputs: vec![id] };
         after.entry(site.value).or_default().push(node);
     }
@@ -60,22 +64,64 @@ pub fn simulate(graph: &Graph, sites: &Sites, plan: &Plan) -> Graph {
     out
 }
 
+/// What rounds an edge. Levels that are all codes of a width are a uniform code by now.
+#[derive(Clone, Debug, PartialEq)]
+pub enum EdgeCode<'a> {
+    /// Evenly spaced levels.
+    Uniform(Cow<'a, Uniform>),
+    /// Some codes of a grid.
+    Levels(&'a Levels),
+}
+
+impl EdgeCode<'_> {
+    /// Its evenly spaced codes: all of them, or those that levels are taken from.
+    pub fn grid(&self) -> &Uniform {
+        match self {
+            EdgeCode::Uniform(code) => code,
+            EdgeCode::Levels(code) => &code.grid,
+        }
+    }
+
+    /// Lowest and highest code of the first channel.
+    pub fn ends(&self) -> [i32; 2] {
+        match self {
+            EdgeCode::Uniform(code) => code.range(0),
+            EdgeCode::Levels(code) => [code.levels[0], code.levels[code.levels.len() - 1]],
+        }
+    }
+
+    /// Code of a real number in the first channel.
+    pub fn encode(&self, x: f32) -> i32 {
+        match self {
+            EdgeCode::Uniform(code) => code.encode(x, 0),
+            EdgeCode::Levels(code) => code.encode(x, 0),
+        }
+    }
+}
+
 /// The code that rounds edge `i`, if one does.
 ///
 /// What follows an edge with a code per channel is not rounded again: its values are levels already, and its channels
 /// may be others.
-pub fn edge_code<'a>(sites: &Sites, plan: &'a Plan, i: usize) -> Option<&'a Uniform> {
-    let Some(Code::Uniform(code)) = &plan.activations[i].code else { return None };
-    (code.axis.is_none() || sites.activations[i].follows.is_none()).then_some(code)
+pub fn edge_code<'a>(sites: &Sites, plan: &'a Plan, i: usize) -> Option<EdgeCode<'a>> {
+    let code = match plan.activations[i].code.as_ref()? {
+        Code::Uniform(code) => EdgeCode::Uniform(Cow::Borrowed(code)),
+        Code::Levels(code) => match code.uniform() {
+            Some(code) => EdgeCode::Uniform(Cow::Owned(code)),
+            None => EdgeCode::Levels(code),
+        },
+        Code::Points(_) => return None,
+    };
+    (code.grid().axis.is_none() || sites.activations[i].follows.is_none()).then_some(code)
 }
 
 /// How the layer of weight `i` reads its operand, where the plan has a window for it and the edge has the codes that a
 /// window takes: unsigned, of 8 bits, with one scale and zero point 0.
 pub fn window(graph: &Graph, sites: &Sites, plan: &Plan, i: usize) -> Option<BitWindow> {
     let (site, read) = (&sites.weights[i], *plan.windows.get(&i)?);
-    let code = edge_code(sites, plan, site.reads?)?;
+    let EdgeCode::Uniform(code) = edge_code(sites, plan, site.reads?)? else { return None };
     let axis = summed_axis(&graph.nodes[site.node.0].op)?;
-    (site.input == 1 && takes_windows(code)).then(|| BitWindow { read, axis, scale: code.scale[0] })
+    (site.input == 1 && takes_windows(&code)).then(|| BitWindow { read, axis, scale: code.scale[0] })
 }
 
 /// Whether an edge has the codes that a window is defined for.

@@ -356,7 +356,7 @@ fn a_budget_is_kept_and_more_of_it_leaves_less_error() {
                 weights += n;
                 bits += match setting.code.as_ref().unwrap() {
                     Code::Points(code) => (code.stored_bits(shape) - 32 * code.first.scale.len()) as f64,
-                    Code::Uniform(_) => 3.0 * n as f64,
+                    _ => 3.0 * n as f64,
                 };
             }
             let average = bits / weights as f64;

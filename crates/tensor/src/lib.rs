@@ -9,7 +9,7 @@ pub mod pack;
 pub mod stats;
 mod tensor;
 
-pub use code::{Code, Points, Uniform, Window, Windowed};
+pub use code::{Code, Levels, LevelsError, Points, Uniform, Window, Windowed};
 pub use dtype::DType;
 pub use stats::{Histogram, Moments, Statistics};
 pub use tensor::{Data, Tensor, TensorError};

@@ -30,6 +30,7 @@ const NOT_DIFFERENTIABLE: &[&str] = &[
 const BY_AGREEMENT: &[&str] = &[
     "BitWindow",       // straight through: `steps.rs`
     "ConstantOfShape", // takes extents only
+    "FakeLevels",      // straight through: `steps.rs`
     "FakeQuantize",    // straight through: `steps.rs`
 ];
 

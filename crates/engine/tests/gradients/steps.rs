@@ -2,9 +2,9 @@
 
 use crate::common::noise;
 use lowbit_engine::{gradient, step_gradient};
-use lowbit_graph::ops::{BitWindow, FakeQuantize};
+use lowbit_graph::ops::{BitWindow, FakeLevels, FakeQuantize};
 use lowbit_tensor::code::window::Rounding;
-use lowbit_tensor::{DType, Tensor, Uniform, Window, Windowed};
+use lowbit_tensor::{DType, Levels, Tensor, Uniform, Window, Windowed};
 
 fn ones(x: &Tensor) -> Tensor {
     Tensor::from_f32(x.shape(), vec![1.0; x.len()])
@@ -46,6 +46,15 @@ fn both_ends_of_the_range_pass_and_what_is_beyond_does_not() {
     let infinite = Tensor::from_f32([2], vec![f32::INFINITY, f32::NEG_INFINITY]);
     assert_eq!(straight_through(&op, &infinite, &ones(&infinite)), [0., 0.]);
     assert_eq!(step_gradient(&op, &infinite, &ones(&infinite)).unwrap().to_f32(), [-1.0]);
+}
+
+#[test]
+fn levels_pass_what_their_grid_passes() {
+    let grid = Uniform::per_tensor(8, false, 1.0, 10);
+    let op = FakeLevels { code: Levels::nearest(grid, vec![10, 60, 200]).unwrap().into() };
+    let x = Tensor::from_f32([4], vec![-10.6, -9.0, 244.0, 245.6]);
+    let found = gradient(&op.into(), &[Some(&x)], &[Some(&ones(&x))]).unwrap();
+    assert_eq!(found[0].as_ref().unwrap().to_f32(), [0.0, 1.0, 1.0, 0.0]);
 }
 
 #[test]

@@ -4,8 +4,6 @@
 //! recognises the chain as it.
 
 use super::*;
-use crate::mismatch;
-use crate::shape::Inputs;
 
 /// y = decode(encode(x)) of a uniform code, per tensor or per channel.
 #[derive(Clone, Debug, PartialEq)]
@@ -26,24 +24,7 @@ impl OpSpec for FakeQuantize {
     }
 
     fn infer(&self, inputs: &[Option<Input<'_>>]) -> Result<Vec<TensorType>, ShapeError> {
-        let x = &inputs.required(0, "X")?.ty;
-        // A code comes from a file or a plan: what it indexes is checked here, once, not where it runs.
-        let code = &self.code;
-        let channels = match code.axis {
-            None => Some(1),
-            Some(axis) => x.shape.get(axis).copied(),
-        };
-        let lengths = [code.bits.len(), code.scale.len(), code.zero_point.len()];
-        let shifts = code.shift.as_ref().map_or(code.scale.len(), Vec::len);
-        if channels.is_none_or(|c| lengths != [c; 3] || shifts != c) {
-            let axis = code.axis.map_or("no axis".into(), |a| format!("axis {a}"));
-            return Err(mismatch!(
-                "a code of {} steps along {axis} does not fit {:?}",
-                code.scale.len(),
-                x.shape
-            ));
-        }
-        Ok(vec![x.clone()])
+        support::rounded(&self.code, inputs)
     }
 }
 

@@ -9,6 +9,7 @@ pub(super) mod words;
 
 use crate::shape::Inputs;
 use crate::{Attribute, AttributeError, Attributes, Input, ShapeError, TensorType, broadcast, mismatch};
+use lowbit_tensor::Uniform;
 
 /// Shape rule of elementwise operators on two inputs `A` and `B` of one type.
 pub(super) fn binary(inputs: &[Option<Input<'_>>]) -> Result<Vec<TensorType>, ShapeError> {
@@ -29,6 +30,28 @@ pub(super) fn binary_of_integers(inputs: &[Option<Input<'_>>]) -> Result<Vec<Ten
 /// Shape rule of operators whose output is like their first input `X`.
 pub(super) fn like_x(inputs: &[Option<Input<'_>>]) -> Result<Vec<TensorType>, ShapeError> {
     Ok(vec![inputs.required(0, "X")?.ty.clone()])
+}
+
+/// Shape rule of what rounds `X` to a code: its output is like `X`, and the code has a step per channel of it.
+///
+/// A code comes from a file or a plan: what it indexes is checked here, once, not where it runs.
+pub(super) fn rounded(code: &Uniform, inputs: &[Option<Input<'_>>]) -> Result<Vec<TensorType>, ShapeError> {
+    let x = &inputs.required(0, "X")?.ty;
+    let channels = match code.axis {
+        None => Some(1),
+        Some(axis) => x.shape.get(axis).copied(),
+    };
+    let lengths = [code.bits.len(), code.scale.len(), code.zero_point.len()];
+    let shifts = code.shift.as_ref().map_or(code.scale.len(), Vec::len);
+    if channels.is_none_or(|c| lengths != [c; 3] || shifts != c) {
+        let axis = code.axis.map_or("no axis".into(), |a| format!("axis {a}"));
+        return Err(mismatch!(
+            "a code of {} steps along {axis} does not fit {:?}",
+            code.scale.len(),
+            x.shape
+        ));
+    }
+    Ok(vec![x.clone()])
 }
 
 /// Refuses an input `name` of another element type than the first input has.

@@ -3,16 +3,19 @@
 //! Quantized files spell it as `QuantizeLinear → Clip → DequantizeLinear` or `IntQuant`. As one [`FakeQuantize`] it is
 //! what our own simulation inserts: one fast kernel, and a code that can be read off.
 
+mod levels;
+
 use super::dead_nodes;
-use crate::ops::{DequantizeLinear, FakeQuantize, IntQuant, QuantizeLinear, Rounding};
+use crate::ops::{DequantizeLinear, FakeLevels, FakeQuantize, IntQuant, QuantizeLinear, Rounding};
 use crate::shape::axis as resolve_axis;
 use crate::{Dim, Graph, Node, NodeId, Op, ValueId};
 use lowbit_tensor::number::code_range;
-use lowbit_tensor::{DType, Uniform};
+use lowbit_tensor::{DType, Levels, Uniform};
 use std::collections::HashMap;
 
 /// Replaces each chain `QuantizeLinear → any of Clip and Cast → DequantizeLinear` of one scale and zero point, and each
-/// `IntQuant` that rounds half to even, by a `FakeQuantize`, where the codes form a whole range of 1 to 8 bits.
+/// `IntQuant` that rounds half to even, by a `FakeQuantize`, where the codes form a whole range of 1 to 8 bits. Where codes go
+/// through an ascending table of 256 levels instead (`QuantizeLinear → Cast → Gather → DequantizeLinear`), by a `FakeLevels`.
 ///
 /// Scales are constant float32, per tensor or along one axis. A `QuantizeLinear` that several chains share is fused into
 /// each. Other chains (narrow ranges, 16 bits, blocks) stay as they are. `IntQuant` rounds after adding its zero point,
@@ -21,14 +24,21 @@ pub fn fuse_fake_quantize(graph: &mut Graph) {
     let producers = graph.producers();
     for n in 0..graph.nodes.len() {
         let node = &graph.nodes[n];
+        let uniform = |(x, code): (ValueId, Uniform)| (x, Op::from(FakeQuantize { code }));
+        let uneven = |(x, code): (ValueId, Levels)| match code.uniform() {
+            Some(code) => (x, FakeQuantize { code }.into()),
+            None => (x, FakeLevels { code: code.into() }.into()),
+        };
         let found = match &node.op {
-            Op::DequantizeLinear(op) => chain(graph, &producers, node, op),
-            Op::IntQuant(op) => int_quant(graph, &producers, node, op),
+            Op::DequantizeLinear(op) => chain(graph, &producers, node, op)
+                .map(uniform)
+                .or_else(|| levels::levels(graph, &producers, node, op).map(uneven)),
+            Op::IntQuant(op) => int_quant(graph, &producers, node, op).map(uniform),
             _ => None,
         };
-        if let Some((x, code)) = found {
+        if let Some((x, op)) = found {
             let node = &mut graph.nodes[n];
-            node.op = FakeQuantize { code }.into();
+            node.op = op;
             node.inputs = vec![Some(x)];
         }
     }
@@ -66,16 +76,29 @@ fn chain(
     let plain = encode.block_size == 0
         && decode.block_size == 0
         && decode.output_dtype.is_none_or(|d| d == DType::F32);
-    let (scale, zero) = (graph.constant_input(node, 1)?, zero_points(graph, node)?);
-    let same = scale.as_ref() == graph.constant_input(last, 1)?.as_ref() && zero == zero_points(graph, last)?;
-    if !plain || !same || scale.dtype() != DType::F32 || (scale.len() > 1 && encode.axis != decode.axis) {
+    grid(graph, producers, [node, last], [encode.axis, decode.axis], range).filter(|_| plain)
+}
+
+/// What a quantizer rounds, and to which code, if the dequantizer behind it has the same steps and zero points; their
+/// `axes`, and the `range` of the codes that are left between.
+fn grid(
+    graph: &Graph,
+    producers: &HashMap<ValueId, NodeId>,
+    [quantize, dequantize]: [&Node; 2],
+    axes: [i64; 2],
+    range: [i64; 2],
+) -> Option<(ValueId, Uniform)> {
+    let (scale, zero) = (graph.constant_input(quantize, 1)?, zero_points(graph, quantize)?);
+    let same = scale.as_ref() == graph.constant_input(dequantize, 1)?.as_ref()
+        && zero == zero_points(graph, dequantize)?;
+    if !same || scale.dtype() != DType::F32 || (scale.len() > 1 && axes[0] != axes[1]) {
         return None;
     }
-    let x = node.input(0)?;
+    let x = quantize.input(0)?;
     let axis = match scale.shape() {
-        [n] if *n > 1 => Some(match usize::try_from(encode.axis) {
+        [n] if *n > 1 => Some(match usize::try_from(axes[0]) {
             Ok(axis) => axis,
-            Err(_) => resolve_axis(encode.axis, rank(graph, producers, x)?).ok()?,
+            Err(_) => resolve_axis(axes[0], rank(graph, producers, x)?).ok()?,
         }),
         _ => None,
     };
@@ -177,9 +200,10 @@ fn rank(graph: &Graph, producers: &HashMap<ValueId, NodeId>, x: ValueId) -> Opti
         match node.op {
             Op::Conv(_) | Op::ConvTranspose(_) => return weight(),
             Op::Gemm(_) => return Some(2),
-            Op::Relu(_) | Op::Clip(_) | Op::FakeQuantize(_) | Op::IntQuant(_) | Op::BatchNormalization(_) => {
+            Op::Relu(_) | Op::Clip(_) | Op::IntQuant(_) | Op::BatchNormalization(_) => {
                 value = node.input(0)?;
             }
+            ref op if op.is_rounding() => value = node.input(0)?,
             _ => return None,
         }
     }
@@ -188,7 +212,7 @@ fn rank(graph: &Graph, producers: &HashMap<ValueId, NodeId>, x: ValueId) -> Opti
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::{Cast, Clip};
+    use crate::ops::{Cast, Clip, Gather};
     use crate::passes::testing::names;
     use lowbit_tensor::{Data, Tensor};
 
@@ -296,6 +320,39 @@ mod tests {
             graph.outputs = vec![y];
             fuse_fake_quantize(&mut graph);
             assert_eq!(names(&graph), nodes, "{to}");
+        }
+    }
+
+    #[test]
+    fn codes_through_an_ascending_table_are_levels() {
+        let fused = |table: &dyn Fn(u8) -> u8| {
+            let mut graph = Graph::default();
+            let x = input(&mut graph);
+            let scale = add_constant(&mut graph, Tensor::scalar(0.5));
+            let zero = add_constant(&mut graph, u8s(&[], &[3]));
+            let all: Vec<u8> = (0..=255).map(table).collect();
+            let table = add_constant(&mut graph, u8s(&[256], &all));
+            let q = graph.add_node("q", QuantizeLinear::default(), &[x, scale, zero]);
+            let i = graph.add_node("i", Cast { to: DType::I32 }, &[q]);
+            let v = graph.add_node("v", Gather::default(), &[table, i]);
+            let y = graph.add_node("y", DequantizeLinear::default(), &[v, scale, zero]);
+            graph.outputs = vec![y];
+            fuse_fake_quantize(&mut graph);
+            graph
+        };
+        let graph = fused(&|code| if code < 90 { 46 } else { 110 });
+        let Op::FakeLevels(op) = &graph.nodes[0].op else { panic!("{:?}", names(&graph)) };
+        assert_eq!((names(&graph), op.code.levels.as_slice()), (vec!["y"], &[46, 110][..]));
+        assert_eq!((op.code.bounds.as_slice(), op.code.grid.zero_point[0]), (&[90][..], 3));
+        // A table that does no more than a clip.
+        let graph = fused(&|code| code.min(15));
+        assert_eq!(code(&graph, 0), &Uniform::per_tensor(4, false, 0.5, 3));
+        for (table, why) in [
+            (&(|code: u8| 255 - code) as &dyn Fn(u8) -> u8, "falls"),
+            (&|code| if code < 40 { 46 } else { 110 }, "moves its own level"),
+            (&|_| 7, "has one level"),
+        ] {
+            assert_eq!(names(&fused(table)), ["q", "i", "v", "y"], "a table that {why}");
         }
     }
 

@@ -121,6 +121,7 @@ fn weight_rank(graph: &Graph, producers: &HashMap<ValueId, NodeId>, layer: &Node
         let node = &graph.nodes[producers.get(&value)?.0];
         match node.op {
             Op::FakeQuantize(_)
+            | Op::FakeLevels(_)
             | Op::QuantizeLinear(_)
             | Op::DequantizeLinear(_)
             | Op::Clip(_)

@@ -54,6 +54,16 @@ impl Runner {
     }
 }
 
+/// Lowest and highest real value of what a node rounds to, where that is one code for the tensor.
+fn reach(op: &Op) -> Option<[f32; 2]> {
+    let (grid, ends) = match op {
+        Op::FakeQuantize(op) => (&op.code, op.code.range(0)),
+        Op::FakeLevels(op) => (&op.code.grid, [*op.code.levels.first()?, *op.code.levels.last()?]),
+        _ => return None,
+    };
+    grid.axis.is_none().then(|| ends.map(|code| decode(code, grid.scale[0], grid.zero_point[0])))
+}
+
 /// The network with its edges held to the reach of their codes but not rounded; weights stay what they are. Files leave
 /// out an activation that the codes do: a ReLU is codes that begin at zero.
 fn without_rounding(graph: &Graph) -> Graph {
@@ -61,8 +71,8 @@ fn without_rounding(graph: &Graph) -> Graph {
     for n in 0..graph.nodes.len() {
         let node = &graph.nodes[n];
         let (op, mut inputs) = match &node.op {
-            Op::FakeQuantize(op) if op.code.axis.is_none() => {
-                let [lo, hi] = op.code.range(0).map(|q| decode(q, op.code.scale[0], op.code.zero_point[0]));
+            Op::FakeQuantize(_) | Op::FakeLevels(_) => {
+                let Some([lo, hi]) = reach(&node.op) else { continue };
                 let name = node.name.clone();
                 let bound = |graph: &mut Graph, what: &str, value| {
                     let name = graph.fresh_name(&format!("{name}.{what}"));

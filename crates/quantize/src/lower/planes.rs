@@ -107,10 +107,22 @@ fn one_width(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize], bits: 
     }
 }
 
-/// Unsigned codes (offset by half the range) from planes of 4, 2 and 1 bits, low bits first.
+/// Codes offset by half the range from planes.
 fn from_planes(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize], bits: u8) -> ValueId {
     let offset = 1 << (bits - 1);
-    let unsigned: Vec<u8> = codes.iter().map(|&q| (q + offset) as u8).collect();
+    let above_zero: Vec<u8> = codes.iter().map(|&q| (q + offset) as u8).collect();
+    let whole = unsigned(b, name, &above_zero, shape, bits);
+    // ONNX Runtime subtracts in int32, not in int8.
+    let wide = b.node(format!("{name}.w"), Op::Cast(Cast { to: DType::I32 }), &[whole]);
+    let offset = b.shared(&format!("lowbit.offset{bits}"), || {
+        Tensor::new(vec![], Data::I32(vec![offset])).expect("a scalar")
+    });
+    let signed = b.node(format!("{name}.n"), Op::Sub(Sub), &[wide, offset]);
+    b.node(format!("{name}.int8"), Op::Cast(Cast { to: DType::I8 }), &[signed])
+}
+
+/// A uint8 value equal to `codes` of `bits` (1 to 7), from planes of 4, 2 and 1 bits, low bits first.
+pub(super) fn unsigned(b: &mut Builder, name: &str, codes: &[u8], shape: &[usize], bits: u8) -> ValueId {
     let u8s = |shape: Vec<usize>, values: Vec<u8>| Tensor::new(shape, Data::U8(values)).expect("shape fits");
     let extents: Vec<i64> = shape.iter().map(|&d| d as i64).collect();
     let extents = b.constant(format!("{name}.shape"), Tensor::from_i64s(&extents));
@@ -119,7 +131,7 @@ fn from_planes(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize], bits
         if bits & plane == 0 {
             continue;
         }
-        let values: Vec<u8> = unsigned.iter().map(|&q| q >> done & ((1 << plane) - 1)).collect();
+        let values: Vec<u8> = codes.iter().map(|&q| q >> done & ((1 << plane) - 1)).collect();
         let packed = pack(&values, plane.into());
         let per_byte = usize::from(8 / plane);
         let label = |what: &str| format!("{name}.{plane}{what}");
@@ -148,14 +160,7 @@ fn from_planes(b: &mut Builder, name: &str, codes: &[i32], shape: &[usize], bits
         });
         done += plane;
     }
-    let whole = whole.expect("widths 1 to 7 have a plane");
-    // ONNX Runtime subtracts in int32, not in int8.
-    let wide = b.node(format!("{name}.w"), Op::Cast(Cast { to: DType::I32 }), &[whole]);
-    let offset = b.shared(&format!("lowbit.offset{bits}"), || {
-        Tensor::new(vec![], Data::I32(vec![offset])).expect("a scalar")
-    });
-    let signed = b.node(format!("{name}.n"), Op::Sub(Sub), &[wide, offset]);
-    b.node(format!("{name}.int8"), Op::Cast(Cast { to: DType::I8 }), &[signed])
+    whole.expect("widths 1 to 7 have a plane")
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //!
 //! What is written computes what [`crate::simulate`] computes: read back and prepared, it is the same network.
 //!
-//! * An edge: `QuantizeLinear` (uint8) → `Clip` on the codes below 8 bits → `DequantizeLinear`.
+//! * An edge: `QuantizeLinear` (uint8) → `Clip` on the codes below 8 bits → `DequantizeLinear`. Of levels: the code's entry of a
+//!   table in place of the `Clip`.
 //! * A ReLU or clip that the codes already do (its ends are the end codes) is left out.
 //! * A weight: int8 (packed as the flavour says) → `DequantizeLinear` per channel.
 //! * An operand read through a window: a `BitWindow`, which the file has as a note on the layer.
@@ -14,7 +15,6 @@ use crate::plan::Plan;
 use crate::simulate::{edge_code, window};
 use crate::site::Sites;
 use lowbit_graph::{Graph, GraphError, ValueId};
-use lowbit_tensor::number::encode;
 use std::collections::HashMap;
 
 /// The network with its plan written out.
@@ -33,17 +33,16 @@ pub fn qdq(graph: &Graph, sites: &Sites, plan: &Plan, flavour: Flavour) -> Resul
         let Some(code) = edge_code(sites, plan, i) else { continue };
         // A folded activation goes when the end codes do its work.
         let redundant = |_: &ValueId| {
-            let [lo, hi] = code.range(0);
-            let at = |bound: f32| encode(bound, code.scale[0], code.zero_point[0], [lo, hi]);
             let [low, high] = site.bounds;
-            code.axis.is_none()
-                && (low == f32::NEG_INFINITY || at(low) == lo)
-                && (high == f32::INFINITY || at(high) == hi)
+            let [lo, hi] = code.ends();
+            code.grid().axis.is_none()
+                && (low == f32::NEG_INFINITY || code.encode(low) == lo)
+                && (high == f32::INFINITY || code.encode(high) == hi)
         };
         let mut value = site.before_activation.filter(redundant).unwrap_or(site.value);
         let root = sites.root(i);
         let roundings =
-            shared.entry(root).or_insert_with(|| edges::roundings(&mut b, site, code, flavour)).clone();
+            shared.entry(root).or_insert_with(|| edges::roundings(&mut b, site, &code, flavour)).clone();
         let mark = b.new.len();
         for rounding in &roundings {
             value = edges::rounded(&mut b, &site.name, rounding, value, flavour);

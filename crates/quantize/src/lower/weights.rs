@@ -1,7 +1,7 @@
 //! A weight and a bias as a file has them: codes in as few bits as pay → `DequantizeLinear`, or a float through `IntQuant`.
 
 use super::builder::Builder;
-use super::{Flavour, planes, points};
+use super::{Flavour, levels, planes, points};
 use crate::bias;
 use crate::plan::{Plan, Setting};
 use crate::simulate::runs_on_integers;
@@ -74,6 +74,9 @@ fn decoded_weight(
         Code::Points(code) => {
             return points::write(b, &name, code, values, tensor.shape(), flavour, spell_zero);
         }
+        Code::Levels(code) => {
+            return levels::write(b, &name, code, values, tensor.shape(), flavour, spell_zero);
+        }
     };
     let decoded = if flavour == Flavour::Qonnx {
         float_weight(b, &name, code, values, tensor.shape())
@@ -98,8 +101,20 @@ pub(super) fn integer_weight(
     flavour: Flavour,
     spell_zero: bool,
 ) -> ValueId {
-    let axis = code.axis.unwrap_or(0);
     let stored = stored_codes(b, name, code, values, shape, flavour);
+    dequantized(b, name, code, stored, flavour, spell_zero)
+}
+
+/// Real values of integer codes.
+pub(super) fn dequantized(
+    b: &mut Builder,
+    name: &str,
+    code: &Uniform,
+    stored: ValueId,
+    flavour: Flavour,
+    spell_zero: bool,
+) -> ValueId {
+    let axis = code.axis.unwrap_or(0);
     let per = if code.axis.is_some() { vec![code.scale.len()] } else { vec![] };
     let scale = b.constant(format!("{name}.scale"), Tensor::from_f32(per.clone(), code.scale.clone()));
     let mut inputs = vec![stored, scale];

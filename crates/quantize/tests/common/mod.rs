@@ -10,7 +10,7 @@ use lowbit_quantize::rows::{Budget, Rows};
 use lowbit_quantize::run::{Run, Samples};
 use lowbit_quantize::workbench::Workbench;
 use lowbit_quantize::{Plan, Recipe, Sites, Target, site};
-use lowbit_tensor::{DType, Tensor};
+use lowbit_tensor::{Code, DType, Levels, Tensor, Uniform};
 use std::path::PathBuf;
 
 /// Recipes of widths that no built-in one has, and of every option that changes what is written.
@@ -125,6 +125,49 @@ impl Case {
         let plan = self.plan(&sites, &seen, recipe, target);
         (sites, plan)
     }
+}
+
+/// The plan with uneven levels in place of its codes: weights go through `weights` in turn (`-1, 1` and `-1, 0, 1` with a
+/// scale per channel, others with one), edges in 2, 3 and 4 bits that crowd around zero.
+pub(crate) fn with_levels(case: &Case, sites: &Sites, mut plan: Plan, weights: &[&[i32]]) -> Plan {
+    for (i, (site, setting)) in sites.weights.iter().zip(&mut plan.weights).enumerate() {
+        let Some(Code::Uniform(code)) = &setting.code else { continue };
+        let levels = weights[i % weights.len()];
+        let tensor = case.graph.constant(site.value).unwrap();
+        let largest = levels.iter().map(|level| level.abs()).max().unwrap() as f32;
+        let grid = match site.channel_axis {
+            Some(axis) if largest == 1.0 => {
+                let channels = tensor.shape()[axis];
+                let scale = (0..channels).map(|c| 0.25 + c as f32 / 64.0).collect();
+                Uniform { axis: Some(axis), bits: vec![8; channels], scale, ..code.clone() }
+            }
+            _ => Uniform { axis: None, bits: vec![8], scale: vec![0.9 / largest], ..code.clone() },
+        };
+        let zero_point = vec![0; grid.scale.len()];
+        let grid = Uniform { signed: true, zero_point, shift: None, ..grid };
+        // Away from zero, where a binary code has nothing.
+        let sign = |w: f32| if w < 0.0 { -1.0 } else { 1.0 };
+        if levels == [-1, 1] {
+            setting.values = Some(tensor.to_f32().into_iter().map(|w| 9.0 * sign(w)).collect());
+        }
+        setting.set(Code::Levels(Levels::nearest(grid, levels.to_vec()).unwrap()), "levels");
+    }
+    for (i, setting) in plan.activations.iter_mut().enumerate() {
+        let Some(Code::Uniform(code)) = &setting.code else { continue };
+        if code.axis.is_some() {
+            continue;
+        }
+        let half = [1, 3, 7][i % 3];
+        let zero = code.zero_point[0];
+        let at = |k: i32, reach: i32| reach * k * k.abs() / (half * half);
+        let below = (-half..0).map(|k| zero + at(k, zero));
+        let above = (0..=half).map(|k| zero + at(k, 255 - zero));
+        let mut levels: Vec<i32> = below.chain(above).collect();
+        levels.dedup();
+        setting.set(Code::Levels(Levels::nearest(code.clone(), levels).unwrap()), "levels");
+    }
+    plan.follow(sites);
+    plan
 }
 
 pub(crate) fn run(graph: &Graph, batch: &[Tensor]) -> Vec<Tensor> {

@@ -1,15 +1,16 @@
 //! The codes: how a block of reals is written in few bits, and exactly what reading it back gives.
 //!
 //! A code knows its bits, its exact decode and the bytes it takes; which one serves a tensor is a method's choice.
-//! Table codes join [`Uniform`] and [`Points`] here, one file each. A [`Window`] is not a code of its own: it lowers
-//! codes of 8 bits.
+//! One file each. A [`Window`] is not a code of its own: it lowers codes of 8 bits.
 
 pub mod lanes;
+mod levels;
 pub mod points;
 mod uniform;
 pub mod window;
 pub mod windowed;
 
+pub use levels::{Levels, LevelsError};
 pub use points::Points;
 pub use uniform::Uniform;
 pub use window::Window;
@@ -23,6 +24,8 @@ pub enum Code {
     Uniform(Uniform),
     /// A sum of low-bit vectors for the channels that need one.
     Points(Points),
+    /// A few codes of an 8-bit grid.
+    Levels(Levels),
 }
 
 impl Code {
@@ -31,6 +34,7 @@ impl Code {
         match self {
             Code::Uniform(code) => code.mean_bits(),
             Code::Points(code) => code.mean_bits(),
+            Code::Levels(code) => f64::from(code.bits()),
         }
     }
 
@@ -39,6 +43,7 @@ impl Code {
         match self {
             Code::Uniform(code) => code.mean_bits(),
             Code::Points(code) => code.first.mean_bits(),
+            Code::Levels(code) => f64::from(code.bits()),
         }
     }
 
@@ -47,6 +52,7 @@ impl Code {
         match self {
             Code::Uniform(code) => code.bits.iter().map(|&b| usize::from(b)).collect(),
             Code::Points(code) => code.channel_bits(),
+            Code::Levels(code) => vec![code.bits().into()],
         }
     }
 
@@ -55,15 +61,17 @@ impl Code {
         match self {
             Code::Uniform(code) => code.fake_quantize(values, shape),
             Code::Points(code) => code.fake_quantize(values, shape),
+            Code::Levels(code) => code.fake_quantize(values, shape),
         }
     }
 
-    /// The one uniform code that an integer kernel multiplies by, where there is one: the code itself, or the grid that a
-    /// sum of points is rounded to.
+    /// The one uniform code that an integer kernel multiplies by, where there is one: the code itself, the grid that a sum
+    /// of points is rounded to, or the one that levels are codes of.
     pub fn integer(&self) -> Option<&Uniform> {
         match self {
             Code::Uniform(code) => Some(code),
             Code::Points(code) => code.grid.as_ref(),
+            Code::Levels(code) => Some(&code.grid),
         }
     }
 
@@ -72,6 +80,7 @@ impl Code {
         match self {
             Code::Uniform(code) => Some(code),
             Code::Points(code) => code.grid.as_mut(),
+            Code::Levels(code) => Some(&mut code.grid),
         }
     }
 
@@ -80,6 +89,7 @@ impl Code {
         match self {
             Code::Uniform(code) => code.packed_bytes(shape) + 4 * code.scale.len(),
             Code::Points(code) => code.stored_bits(shape).div_ceil(8),
+            Code::Levels(code) => code.stored_bytes(shape),
         }
     }
 }

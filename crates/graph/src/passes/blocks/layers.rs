@@ -71,6 +71,7 @@ fn is_affine(node: &Node) -> bool {
         node.op,
         Op::BatchNormalization(_)
             | Op::FakeQuantize(_)
+            | Op::FakeLevels(_)
             | Op::QuantizeLinear(_)
             | Op::DequantizeLinear(_)
             | Op::Identity(_)

@@ -92,12 +92,18 @@ fn drawing(activation: &Activation) -> Markup {
 
 fn levels(activation: &Activation, x: &dyn Fn(f64) -> f64) -> Markup {
     let (lo, hi) = (f64::from(activation.clip_lo), f64::from(activation.clip_hi));
-    let steps = (1u32 << activation.bits.clamp(1, 16)) - 1;
+    let steps = match activation.levels.len() as u32 {
+        0 => (1u32 << activation.bits.clamp(1, 16)) - 1,
+        levels => levels - 1,
+    };
+    let level = |i: u32| match activation.levels.get(i as usize) {
+        Some(&level) => f64::from(level),
+        None => lo + (hi - lo) * f64::from(i) / f64::from(steps),
+    };
     html! {
         @if steps < LEVELS {
-            @let ticks: String = (0..=steps)
-                .map(|i| format!("M{} {}v6", trim(x(lo + (hi - lo) * f64::from(i) / f64::from(steps))), FLOOR + 2.0))
-                .collect();
+            @let ticks: String =
+                (0..=steps).map(|i| format!("M{} {}v6", trim(x(level(i))), FLOOR + 2.0)).collect();
             path.levels d=(ticks) { title { (steps + 1) " levels" } }
         } @else {
             rect.levels x=(trim(x(lo))) y=(FLOOR + 3.0) width=(trim((x(hi) - x(lo)).max(0.0))) height="4" {

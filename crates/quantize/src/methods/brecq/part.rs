@@ -50,6 +50,8 @@ impl Part {
 
 /// What readers of an edge read: its rounding, where there is one.
 pub(super) fn rounded(network: &Graph, id: ValueId) -> ValueId {
-    let rounds = |node: &&Node| matches!(node.op, Op::FakeQuantize(_)) && node.input(0) == Some(id);
+    let rounds = |node: &&Node| {
+        matches!(node.op, Op::FakeQuantize(_) | Op::FakeLevels(_)) && node.input(0) == Some(id)
+    };
     network.nodes.iter().find(rounds).map_or(id, |node| node.outputs[0])
 }

@@ -258,9 +258,11 @@ impl Work<'_> {
         };
         let edge = |i: usize| {
             let site = &self.bench.sites.activations[i];
-            let code = edge_code(self.bench.sites, plan, i).filter(|_| site.follows.is_none())?;
+            edge_code(self.bench.sites, plan, i)?;
+            let Some(Code::Uniform(code)) = &plan.activations[i].code else { return None };
             let rounded = rounded(network, site.value);
-            let learned = code.axis.is_none() && code.shift.is_none() && code.max_bits() < 8;
+            let learned =
+                site.follows.is_none() && code.axis.is_none() && code.shift.is_none() && code.max_bits() < 8;
             (learned && rounded != site.value).then(|| Edge { site: i, rounded, step: code.scale[0] })
         };
         let sites = (0..plan.activations.len()).filter(|_| pass.steps);

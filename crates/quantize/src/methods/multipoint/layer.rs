@@ -206,6 +206,7 @@ fn kept(layer: &str, setting: &Setting) -> Result<Uniform, MethodError> {
         }
         Some(Code::Uniform(_)) => refuse("has no symmetric code, to which points could be added"),
         Some(Code::Points(_)) => refuse("is a sum of points already"),
+        Some(Code::Levels(_)) => refuse("has uneven levels, to which no points are added"),
         None => refuse("has no code yet, so that a step such as `mse` must come first"),
     }
 }
