@@ -1,15 +1,27 @@
 //! Gradients: a graph that runs forward and back.
 //!
-//! [`Differentiable`] is what block reconstruction and training loop over. A batch is cut into chunks that fit a core's
-//! cache; each chunk runs forward, meets the loss, and runs back while its values are still there. Gradients of
-//! parameters are summed over chunks in their order, so results do not depend on the number of threads.
+//! [`Differentiable`] is what block reconstruction loops over. A batch is cut into chunks that fit a core's
+//! cache; each chunk runs forward, meets the loss, and runs back while its values are still there. [`Training`] is for
+//! whole networks whose normalizations see the whole batch, and runs phase by phase. In both, gradients of
+//! parameters are summed over parts of the batch in their order, so results do not depend on the number of threads.
 //!
 //! The way back of `FakeQuantize` is straight-through: gradients pass where the rounded code lies within its range (ends
 //! included), and the step size gets `Σ g·(round(x/s) - x/s)` inside, `g·(q_end - z)` beyond an end.
 
 mod compile;
+mod dropout;
+mod norm;
+mod phases;
+mod place;
+mod place_norm;
+mod plain;
 pub(crate) mod reverse;
+mod rooms;
+mod run;
 mod tape;
+mod training;
+
+pub use training::{BatchStatistics, Rounding, Training};
 
 use crate::batch::{batch_symbol, rows_of};
 use crate::rows::independent;
@@ -18,10 +30,14 @@ use lowbit_graph::passes::specialize;
 use lowbit_graph::{Graph, ValueId};
 use lowbit_kernels::Isa;
 use rayon::prelude::*;
+use rooms::{Home, Local, Rooms};
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use tape::{Arena, Found, Kind, Tape};
+use tape::Tape;
+
+/// Sums of the gradients of parameters from one chunk, by step.
+type Found = Vec<Vec<Vec<f32>>>;
 
 /// What is learned, or differentiated with respect to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -30,6 +46,8 @@ pub enum Parameter {
     Constant(ValueId),
     /// The step size (scale) of the `FakeQuantize` that computes this value.
     Step(ValueId),
+    /// What the [`Rounding`] learns that stands in for the `FakeQuantize` that computes this value; in [`Training`] only.
+    Rounding(ValueId),
 }
 
 /// Why gradients cannot be had.
@@ -44,6 +62,9 @@ pub enum GradientError {
     /// A parameter that nothing reads.
     #[error("no node reads the parameter `{0}`")]
     Unused(String),
+    /// A rounding that stands for no node.
+    #[error("`{0}` is not computed by a FakeQuantize that a rounding could stand in for")]
+    NotRounded(String),
     /// A function that was called for rows, a loss or results failed.
     #[error(transparent)]
     Outside(Outside),
@@ -77,7 +98,7 @@ pub struct Differentiable {
     tape: Tape,
     /// Whether a batch may be cut.
     cut: bool,
-    arenas: Mutex<Vec<Arena>>,
+    locals: Mutex<Vec<Local>>,
     founds: Mutex<Vec<Found>>,
 }
 
@@ -132,17 +153,18 @@ impl Differentiable {
                 batch: rows_of(&graph).unwrap_or(1).max(1),
                 parameters,
                 input_gradients,
+                training: None,
                 isa,
             })
         };
         let tape = if grows.is_some() {
             let one = at(1)?;
-            let chunk = (CHUNK_BYTES / one.bytes().max(1)).clamp(1, CHUNK_IMAGES).min(batch.max(1));
+            let chunk = (CHUNK_BYTES / bytes(&one).max(1)).clamp(1, CHUNK_IMAGES).min(batch.max(1));
             if chunk == 1 { one } else { at(chunk)? }
         } else {
             at(batch)?
         };
-        Ok(Differentiable { tape, cut: grows.is_some(), arenas: Mutex::default(), founds: Mutex::default() })
+        Ok(Differentiable { tape, cut: grows.is_some(), locals: Mutex::default(), founds: Mutex::default() })
     }
 
     /// Values of a row of each input.
@@ -165,18 +187,7 @@ impl Differentiable {
     /// # Errors
     /// When their number differs.
     pub fn set(&mut self, parameter: usize, values: &[f32]) -> Result<(), GradientError> {
-        let Tape { parameters, steps, uses, .. } = &mut self.tape;
-        let held = &mut parameters[parameter];
-        if held.len() != values.len() {
-            return Err(GradientError::Length { expected: held.len(), found: values.len() });
-        }
-        held.copy_from_slice(values);
-        for place in &uses[parameter] {
-            if let Kind::Fast { update: Some(update), .. } = &steps[place.step].kind {
-                update(place.nth, values);
-            }
-        }
-        Ok(())
+        self.tape.set(parameter, values)
     }
 
     /// Runs forward only. `feed(rows, inputs)` fills the inputs of these rows of the batch, `take(rows, outputs)` gets
@@ -190,10 +201,10 @@ impl Differentiable {
         feed: impl Fn(Range<usize>, &mut [&mut [f32]]) -> Result<(), Outside> + Sync,
         take: impl Fn(Range<usize>, &[&[f32]]) -> Result<(), Outside> + Sync,
     ) -> Result<(), GradientError> {
-        self.each_chunk(batch, |rows, arena| {
-            self.tape.feed(arena, rows.len(), |inputs| feed(rows.clone(), inputs)).map_err(outside)?;
-            self.tape.forward(arena, rows.len())?;
-            take(rows.clone(), &self.tape.outputs(arena, rows.len())).map_err(outside)
+        self.each_chunk(batch, |rows, rooms| {
+            self.tape.feed(rooms, |inputs| feed(rows.clone(), inputs)).map_err(outside)?;
+            self.tape.steps.iter().try_for_each(|step| self.tape.forward(step, rooms))?;
+            take(rows.clone(), &self.tape.outputs(rooms)).map_err(outside)
         })
         .map(drop)
     }
@@ -224,37 +235,61 @@ impl Differentiable {
         take: impl Fn(Range<usize>, &[&[f32]]) -> Result<(), Outside> + Sync,
     ) -> Result<Gradients, GradientError> {
         let tape = &self.tape;
-        let parts = self.each_chunk(batch, |rows, arena| {
-            tape.feed(arena, rows.len(), |inputs| feed(rows.clone(), inputs)).map_err(outside)?;
-            tape.forward(arena, rows.len())?;
-            let part = tape.judge(arena, rows.len(), |outputs, grads| loss(rows.clone(), outputs, grads));
+        let parts = self.each_chunk(batch, |rows, rooms| {
+            tape.feed(rooms, |inputs| feed(rows.clone(), inputs)).map_err(outside)?;
+            tape.steps.iter().try_for_each(|step| tape.forward(step, rooms))?;
+            let part = tape.judge(rooms, |outputs, grads| loss(rows.clone(), outputs, grads));
             let part = part.map_err(outside)?;
-            let mut found = lock(&self.founds).pop().unwrap_or_else(|| tape.found());
-            tape.backward(arena, rows.len(), &mut found)?;
-            take(rows.clone(), &tape.input_grads(arena, rows.len())).map_err(outside)?;
+            let mut found = self.found();
+            for (step, found) in tape.steps.iter().zip(&mut found).rev().filter(|(step, _)| step.goes_back) {
+                let mut sums: Vec<&mut [f32]> = found.iter_mut().map(Vec::as_mut_slice).collect();
+                tape.backward(step, rooms, &mut sums)?;
+            }
+            take(rows.clone(), &tape.input_grads(rooms)).map_err(outside)?;
             Ok((part, found))
         })?;
-        let mut sum = Gradients {
-            loss: 0.0,
-            parameters: tape.parameters.iter().map(|values| vec![0.0; values.len()]).collect(),
-        };
+        let mut loss = 0.0;
+        let mut total: Option<Found> = None;
         for (part, found) in parts {
-            sum.loss += part;
-            for (sum, uses) in sum.parameters.iter_mut().zip(&tape.uses) {
-                for place in uses.iter().filter(|place| tape.steps[place.step].goes_back) {
-                    sum.iter_mut().zip(&found[place.step][place.nth]).for_each(|(sum, part)| *sum += part);
-                }
+            loss += part;
+            let Some(total) = &mut total else {
+                total = Some(found);
+                continue;
+            };
+            for (total, found) in total.iter_mut().flatten().zip(found.iter().flatten()) {
+                total.iter_mut().zip(found).for_each(|(sum, part)| *sum += part);
             }
             lock(&self.founds).push(found);
         }
-        Ok(sum)
+        let total = total.unwrap_or_default();
+        let gradients = tape.uses.iter().zip(&tape.parameters).map(|(uses, values)| {
+            let (mut sum, mut part) = (vec![0.0; values.len()], vec![0.0; values.len()]);
+            for place in uses.iter().filter(|place| tape.steps[place.step].goes_back) {
+                tape.unpack(&tape.steps[place.step], place.nth, &total[place.step][place.nth], &mut part);
+                sum.iter_mut().zip(&part).for_each(|(sum, part)| *sum += part);
+            }
+            sum
+        });
+        let gradients = Gradients { loss, parameters: gradients.collect() };
+        lock(&self.founds).push(total);
+        Ok(gradients)
+    }
+
+    /// Zeros for the sums of one chunk.
+    fn found(&self) -> Found {
+        let zeros = |step| self.tape.sums(step).into_iter().map(|len| vec![0.0; len]).collect();
+        let Some(mut found) = lock(&self.founds).pop() else {
+            return self.tape.steps.iter().map(zeros).collect();
+        };
+        found.iter_mut().flatten().for_each(|sums| sums.fill(0.0));
+        found
     }
 
     /// `work` for every chunk of a batch, results in order.
     fn each_chunk<T: Send>(
         &self,
         batch: usize,
-        work: impl Fn(Range<usize>, &mut Arena) -> Result<T, GradientError> + Sync,
+        work: impl Fn(Range<usize>, &mut Rooms<'_>) -> Result<T, GradientError> + Sync,
     ) -> Result<Vec<T>, GradientError> {
         let largest = self.tape.batch;
         if batch == 0 || !self.cut && batch != largest {
@@ -264,10 +299,11 @@ impl Differentiable {
         let size = batch.div_ceil(batch.div_ceil(largest));
         let starts: Vec<usize> = (0..batch).step_by(size).collect();
         let one = |start: usize| {
-            let held = lock(&self.arenas).pop();
-            let mut arena = held.map_or_else(|| self.tape.arena(), Ok)?;
-            let result = work(start..(start + size).min(batch), &mut arena);
-            lock(&self.arenas).push(arena);
+            let held = lock(&self.locals).pop();
+            let mut local = held.map_or_else(|| local(&self.tape), Ok)?;
+            let rows = start..(start + size).min(batch);
+            let result = work(rows.clone(), &mut Rooms::alone(&mut local, rows.len()));
+            lock(&self.locals).push(local);
             result
         };
         if rayon::current_num_threads() == 1 {
@@ -276,6 +312,27 @@ impl Differentiable {
             starts.into_par_iter().map(one).collect()
         }
     }
+}
+
+/// Values of the buffers of a tape whose every cell lies with the thread: values, then gradients.
+fn lens(tape: &Tape) -> Vec<usize> {
+    let grads = tape.spans.iter().zip(&tape.grads);
+    let grads = grads.map(|(span, home)| if *home == Home::Nowhere { 0 } else { span.len });
+    tape.spans.iter().map(|span| span.len).chain(grads).collect()
+}
+
+/// Bytes of the buffers, of which one row of a batch takes its share.
+fn bytes(tape: &Tape) -> usize {
+    lens(tape).into_iter().sum::<usize>().saturating_mul(size_of::<f32>())
+}
+
+/// Fresh buffers.
+fn local(tape: &Tape) -> Result<Local, EngineError> {
+    let bytes = bytes(tape) + tape.scratch * size_of::<f32>();
+    if Vec::<u8>::new().try_reserve_exact(bytes).is_err() {
+        return Err(EngineError::OutOfMemory(bytes));
+    }
+    Ok(Local::new(&lens(tape), tape.scratch))
 }
 
 fn outside(source: Outside) -> GradientError {

@@ -18,7 +18,9 @@ mod slots;
 pub use batch::bindings;
 pub use error::{EngineError, EvalError};
 pub use form::Layout;
-pub use gradient::{Differentiable, GradientError, Gradients, Outside, Parameter};
+pub use gradient::{
+    BatchStatistics, Differentiable, GradientError, Gradients, Outside, Parameter, Rounding, Training,
+};
 pub use network::Network;
 pub use ops::{evaluate, evaluate_for_pass, gradient, step_gradient};
 pub use program::View;

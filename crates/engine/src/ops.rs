@@ -297,7 +297,7 @@ pub(crate) fn reversible(op: &Op, site: &Site<'_>) -> Option<Reversible> {
         Op::MatMul(op) => matmul::reversible(op, site),
         Op::FakeQuantize(op) => fake_quantize::reversible(op, site),
         _ if !site.learned.is_empty() => None,
-        _ => Some(Reversible { form: forward(op, site)?, reverse: backward(op, site)?, update: None }),
+        _ => Some(Reversible { form: forward(op, site)?, reverse: backward(op, site)?, learns: None }),
     }
 }
 

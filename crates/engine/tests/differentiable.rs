@@ -2,61 +2,15 @@
 
 mod common;
 
-use common::{compare, plain_values, tensor, threads};
+use common::{compare, conv, graph, ints, op, plain_values, rows, tensor, threads};
 use lowbit_engine::{Differentiable, GradientError, Gradients, Parameter, gradient, step_gradient};
 use lowbit_graph::ops::*;
-use lowbit_graph::{Attribute, Attributes, Dim, Graph, Op, ValueId};
-use lowbit_kernels::layout;
-use lowbit_tensor::{DType, Data, Tensor, Uniform};
+use lowbit_graph::{Attribute, Graph, Op, ValueId};
+use lowbit_tensor::{Data, Tensor, Uniform};
 use std::collections::HashMap;
-
-fn op(name: &str, attributes: &[(&str, Attribute)]) -> Op {
-    let map = attributes.iter().fold(Attributes::new(), |map, (name, value)| map.with(name, value.clone()));
-    Op::read("", name, map).unwrap().unwrap()
-}
-
-fn graph(sample: &[usize]) -> (Graph, ValueId) {
-    let mut graph = Graph::default();
-    let dims = [Dim::Symbol("N".into())].into_iter().chain(sample.iter().map(|&d| Dim::Known(d))).collect();
-    let x = graph.add_input("x", DType::F32, dims);
-    (graph, x)
-}
-
-fn conv(
-    graph: &mut Graph,
-    name: &str,
-    x: ValueId,
-    weights: &[usize],
-    attributes: &[(&str, Attribute)],
-) -> ValueId {
-    let seed = name.bytes().map(u64::from).sum();
-    let w = graph.add_constant(format!("{name}.w"), tensor(weights, seed));
-    let b = graph.add_constant(format!("{name}.b"), tensor(&weights[..1], seed + 1));
-    graph.add_node(name, op("Conv", attributes), &[x, w, b])
-}
-
-fn ints(values: &[i64]) -> Attribute {
-    Attribute::Ints(values.to_vec())
-}
 
 fn round(graph: &mut Graph, name: &str, x: ValueId, code: Uniform) -> ValueId {
     graph.add_node(name, Op::FakeQuantize(FakeQuantize { code }), &[x])
-}
-
-/// Rows as [`Differentiable`] has them, of a row-major tensor.
-fn rows(tensor: &Tensor) -> Vec<f32> {
-    let values = tensor.to_f32();
-    match tensor.shape() {
-        [n, c, pixels @ ..] if !pixels.is_empty() => {
-            let (cells, mut rows) = (pixels.iter().product::<usize>(), vec![0.0; values.len()]);
-            for i in 0..*n {
-                let range = i * c * cells..(i + 1) * c * cells;
-                layout::nchw_to_nhwc(*c, cells, &values[range.clone()], &mut rows[range]);
-            }
-            rows
-        }
-        _ => values,
-    }
 }
 
 /// Gradients of `Σ y·g` over all outputs by the plain twins.
@@ -105,6 +59,7 @@ fn plain_gradients(graph: &Graph, x: &Tensor, towards: &[Tensor], parameters: &[
     let one = |parameter: &Parameter| match parameter {
         Parameter::Constant(id) => grads[id].to_f32(),
         Parameter::Step(id) => steps[id].clone(),
+        Parameter::Rounding(_) => unreachable!("no roundings here"),
     };
     let mut all: Vec<Vec<f32>> = parameters.iter().map(one).collect();
     all.push(rows(&grads[&graph.inputs[0]]));

@@ -60,7 +60,7 @@ fn convolutions(criterion: &mut Criterion) {
         let x = values(IMAGES * shape.in_len(), 17);
         let mut y = values(IMAGES * shape.out_len(), 17);
         let mut dx = AlignedVec::zeroed(x.len());
-        let mut dw = AlignedVec::zeroed(weights.len());
+        let mut sums = AlignedVec::zeroed(gradient.sums_len());
         let mut scratch = AlignedVec::zeroed(conv.scratch_len().max(gradient.scratch_len()));
         group.bench_function("forward", |bench| {
             bench.iter(|| conv.run(black_box(&x), &Epilogue::default(), &mut scratch, &mut y));
@@ -69,7 +69,7 @@ fn convolutions(criterion: &mut Criterion) {
             bench.iter(|| gradient.data(black_box(&y), &mut scratch, &mut dx, false));
         });
         group.bench_function("weights", |bench| {
-            bench.iter(|| gradient.weights(black_box(&x), &y, &mut scratch, &mut dw));
+            bench.iter(|| gradient.add_weights(black_box(&x), &y, &mut scratch, &mut sums));
         });
         group.bench_function("pack", |bench| {
             bench.iter(|| gradient.set_weights(black_box(&weights)).expect("as many as the shape says"));

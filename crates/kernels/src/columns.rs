@@ -6,11 +6,11 @@ use crate::simd::{Kernel, Simd};
 /// Rows added up in registers before they join the total: shorter chains of roundings.
 const ROWS: usize = 128;
 
-/// `sums[c] = Σ_r values[r, c]` for `values: [rows, sums.len()]`, overwritten.
+/// `sums[c] += Σ_r values[r, c]` for `values: [rows, sums.len()]`.
 ///
 /// # Panics
 /// `sums` is empty, or its length does not divide that of `values`.
-pub fn sums(isa: Isa, values: &[f32], sums: &mut [f32]) {
+pub fn add_sums(isa: Isa, values: &[f32], sums: &mut [f32]) {
     let columns = sums.len();
     assert!(columns > 0 && values.len().is_multiple_of(columns), "{columns} columns in {}", values.len());
     isa.run(SumKernel { values, sums });
@@ -27,7 +27,6 @@ impl Kernel for SumKernel<'_> {
     #[inline(always)]
     fn run<S: Simd>(self, s: S) {
         let columns = self.sums.len();
-        self.sums.fill(0.0);
         for rows in self.values.chunks(ROWS * columns) {
             for (nth, sums) in self.sums.chunks_mut(S::LANES).enumerate() {
                 // Two chains of additions, for their latency.
@@ -54,8 +53,8 @@ mod tests {
             .flat_map(|isa| [[0, 3], [1, 1], [7, 16], [300, 19], [301, 64]].map(|size| (isa, size)))
         {
             let values = noise(rows * columns, 3);
-            let mut got = vec![f32::NAN; columns];
-            sums(isa, &values, &mut got);
+            let mut got = vec![0.0; columns];
+            add_sums(isa, &values, &mut got);
             let want: Vec<f32> = (0..columns)
                 .map(|c| values.iter().skip(c).step_by(columns).map(|&x| f64::from(x)).sum::<f64>() as f32)
                 .collect();

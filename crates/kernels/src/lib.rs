@@ -13,6 +13,7 @@
 //! an instruction set asked for by name) is checked and refused with a typed error.
 
 pub mod adam;
+pub mod batch_norm;
 mod buffer;
 pub mod columns;
 pub mod conv2d;
@@ -29,6 +30,7 @@ pub mod loss;
 mod math;
 pub mod pool;
 pub mod rounding;
+pub mod sgd;
 mod simd;
 pub mod softmax;
 pub mod staircase;
@@ -46,4 +48,5 @@ pub use fake_quant::FakeQuant;
 pub use isa::{ISA_VARIABLE, Isa, IsaError};
 pub use linear::{LinearGradient, PackedLinear};
 pub use pool::Pool2d;
+pub use sgd::Sgd;
 pub use staircase::Staircase;

@@ -104,7 +104,8 @@ impl LinearGradient {
     /// A slice has the wrong length.
     pub fn bias(&self, dy: &[f32], db: &mut [f32]) {
         assert_eq!(db.len(), self.outputs, "bias of {} outputs", self.outputs);
-        columns::sums(self.isa, dy, db);
+        db.fill(0.0);
+        columns::add_sums(self.isa, dy, db);
     }
 
     /// Checks both lengths and returns the number of rows.

@@ -1,19 +1,26 @@
-//! A graph with static shapes to a [`Tape`]: every value is kept, and every step knows its way back.
+//! A graph with static shapes to a [`Tape`]: every step knows its way back.
 //!
-//! Chooses forms as [`crate::compile`] does, with two differences: rounding and activations that cannot be told from
-//! their output are steps of their own, because the way back needs what they read; and a constant that is a parameter
-//! is never folded into a form that could not take new values for it.
+//! Chooses forms as [`crate::compile`] does, with these differences: rounding and activations that cannot be told from
+//! their output are steps of their own, because the way back needs what they read; a constant that is a parameter is
+//! never folded into a form that could not take new values for it; and in training, batch normalization is two steps,
+//! the sums over the batch and what is made of them, between which a phase ends.
 
-use super::reverse::{Reverse, Reversible, Update};
-use super::tape::{Cell, Kind, Place, Source, Span, Step, Tape, Use};
-use super::{GradientError, Parameter};
-use crate::form::{Form, Layout, Learned, Operand, Site, Tail};
-use crate::fusion::{Fused, Fusions};
+use super::norm::Norm;
+use super::reverse::Reverse;
+use super::rooms::Home;
+use super::tape::{Cell, Kind, Span, Step, Tape, Use};
+use super::{GradientError, Parameter, Rounding};
+use crate::form::{Layout, Learned, Run};
+use crate::fusion::Fusions;
 use crate::{EngineError, ops};
 use lowbit_graph::{Graph, Node, NodeId, Op, TensorType, ValueId};
 use lowbit_kernels::{Isa, Unary, layout};
 use lowbit_tensor::DType;
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+/// What stands in for nodes that compute these values.
+pub(super) type Roundings = HashMap<ValueId, Arc<dyn Rounding>>;
 
 /// A graph with static shapes and what is differentiated.
 pub(super) struct Plan<'a> {
@@ -25,6 +32,8 @@ pub(super) struct Plan<'a> {
     pub(super) parameters: &'a [Parameter],
     /// Whether gradients of the inputs are wanted too.
     pub(super) input_gradients: bool,
+    /// In training, normalization takes its statistics from the batch, and edges may be rounded in other ways.
+    pub(super) training: Option<&'a Roundings>,
     pub(super) isa: Isa,
 }
 
@@ -37,6 +46,8 @@ pub(super) fn compile(plan: &Plan<'_>) -> Result<Tape, GradientError> {
         wanted: Vec::new(),
         steps: Vec::new(),
         uses: vec![Vec::new(); plan.parameters.len()],
+        norms: Vec::new(),
+        phases: HashMap::new(),
         scratch: 0,
     };
     compiler.run()?;
@@ -44,32 +55,35 @@ pub(super) fn compile(plan: &Plan<'_>) -> Result<Tape, GradientError> {
 }
 
 /// A value in one layout.
-type Key = (ValueId, Layout);
+pub(super) type Key = (ValueId, Layout);
 
-struct Compiler<'a> {
-    plan: &'a Plan<'a>,
+pub(super) struct Compiler<'a> {
+    pub(super) plan: &'a Plan<'a>,
     /// Layouts in which each f32 value exists so far; the first is the one it was computed in.
-    present: HashMap<ValueId, Vec<Layout>>,
-    cells: HashMap<Key, Cell>,
-    spans: Vec<Span>,
+    pub(super) present: HashMap<ValueId, Vec<Layout>>,
+    pub(super) cells: HashMap<Key, Cell>,
+    pub(super) spans: Vec<Span>,
     /// By cell: whether a parameter (or an input whose gradient is wanted) has part in it.
-    wanted: Vec<bool>,
-    steps: Vec<Step>,
+    pub(super) wanted: Vec<bool>,
+    pub(super) steps: Vec<Step>,
     /// By parameter: step, and position among its parameters.
-    uses: Vec<Vec<Use>>,
-    scratch: usize,
+    pub(super) uses: Vec<Vec<Use>>,
+    pub(super) norms: Vec<Norm>,
+    /// The phase in which each value is computed; those of inputs and constants are 0.
+    pub(super) phases: HashMap<ValueId, usize>,
+    pub(super) scratch: usize,
 }
 
 impl<'a> Compiler<'a> {
-    fn ty(&self, id: ValueId) -> &'a TensorType {
+    pub(super) fn ty(&self, id: ValueId) -> &'a TensorType {
         self.plan.types[id.0].as_ref().expect("specialize types every live value")
     }
 
-    fn is_buffer(&self, id: ValueId) -> bool {
+    pub(super) fn is_buffer(&self, id: ValueId) -> bool {
         self.plan.graph.constant(id).is_none() && self.ty(id).dtype == DType::F32
     }
 
-    fn cell(&mut self, key: Key, wanted: bool) -> Cell {
+    pub(super) fn cell(&mut self, key: Key, wanted: bool) -> Cell {
         let grows = self.plan.grows.is_some_and(|grows| grows[key.0.0]);
         self.spans.push(Span { len: self.ty(key.0).len(), grows });
         self.wanted.push(wanted);
@@ -92,12 +106,20 @@ impl<'a> Compiler<'a> {
             self.present.insert(input, vec![layout]);
             self.cell((input, layout), self.plan.input_gradients);
         }
-        let fusions = Fusions::find(graph, self.plan.types, &self.kept());
+        let kept = self.kept();
+        let fusions = Fusions::find(graph, self.plan.types, &kept);
+        let normed = self.normed(&fusions, &kept);
         for (i, node) in graph.nodes.iter().enumerate() {
-            match fusions.by_last.get(&NodeId(i)) {
-                Some(fused) => self.place_group(fused),
-                None if fusions.absorbed.contains(&NodeId(i)) => {}
-                None => self.place(node),
+            if let Some(&nth) = normed.by_anchor.get(&NodeId(i)) {
+                self.gather(node, nth)?;
+            }
+            if let Some(last) = normed.by_last.get(&NodeId(i)) {
+                self.normalize(last, normed.by_anchor[&last.anchor]);
+            } else if normed.absorbed.contains(&NodeId(i)) {
+            } else if let Some(fused) = fusions.by_last.get(&NodeId(i)) {
+                self.place_group(fused)?;
+            } else if !fusions.absorbed.contains(&NodeId(i)) {
+                self.place(node)?;
             }
         }
         for &output in &graph.outputs {
@@ -107,10 +129,15 @@ impl<'a> Compiler<'a> {
             let layout = self.outer(output);
             self.want(output, layout);
         }
-        match self.uses.iter().position(Vec::is_empty) {
+        let normal = |i: usize| {
+            self.norms.iter().any(|n| [&n.scale, &n.shift].map(|v| v.parameter()).contains(&Some(i)))
+        };
+        let unused = |(i, uses): (usize, &Vec<Use>)| uses.is_empty() && !normal(i);
+        match self.uses.iter().enumerate().position(unused) {
             None => Ok(()),
             Some(i) => {
-                let (Parameter::Constant(id) | Parameter::Step(id)) = self.plan.parameters[i];
+                let (Parameter::Constant(id) | Parameter::Step(id) | Parameter::Rounding(id)) =
+                    self.plan.parameters[i];
                 let name = graph.values.get(id.0).map_or_else(|| id.0.to_string(), |v| v.name.clone());
                 Err(GradientError::Unused(name))
             }
@@ -131,7 +158,7 @@ impl<'a> Compiler<'a> {
     }
 
     /// The parameters of a node, each with its place among all parameters.
-    fn learned(&self, node: &Node) -> Vec<(Learned, usize)> {
+    pub(super) fn learned(&self, node: &Node) -> Vec<(Learned, usize)> {
         let parameters = self.plan.parameters.iter().enumerate();
         parameters
             .flat_map(|(i, parameter)| -> Vec<(Learned, usize)> {
@@ -140,15 +167,17 @@ impl<'a> Compiler<'a> {
                         let places = node.inputs.iter().enumerate().filter(|(_, input)| **input == Some(*id));
                         places.map(|(place, _)| (Learned::Input(place), i)).collect()
                     }
-                    Parameter::Step(id) if node.outputs.first() == Some(id) => vec![(Learned::Step, i)],
-                    Parameter::Step(_) => Vec::new(),
+                    Parameter::Step(id) | Parameter::Rounding(id) if node.outputs.first() == Some(id) => {
+                        vec![(Learned::Step, i)]
+                    }
+                    Parameter::Step(_) | Parameter::Rounding(_) => Vec::new(),
                 }
             })
             .collect()
     }
 
     /// The cell of `id` in `layout`, after a layout change if it does not exist so.
-    fn want(&mut self, id: ValueId, layout: Layout) -> Cell {
+    pub(super) fn want(&mut self, id: ValueId, layout: Layout) -> Cell {
         let layouts = &self.present[&id];
         if layouts.contains(&layout) {
             return self.cells[&(id, layout)];
@@ -184,171 +213,43 @@ impl<'a> Compiler<'a> {
         let wanted = self.wanted[source];
         let target = self.cell((id, layout), wanted);
         self.scratch = self.scratch.max(reverse.scratch);
-        self.steps.push(Step {
-            name: format!("layout of {}", self.plan.graph.value(id).name),
-            kind: Kind::Fast {
-                run: Box::new(move |x, _, y| each(there, x[0], y)),
-                back: Some(reverse.run),
-                update: None,
-            },
-            reads: vec![source],
-            writes: vec![target],
-            sinks: vec![None],
-            parameters: Vec::new(),
-            goes_back: false,
-        });
+        let run: Run = Box::new(move |x, _, y| each(there, x[0], y));
+        let kind = Kind::Fast { run, back: Some(reverse.run), learns: None };
+        let name = format!("layout of {}", self.plan.graph.value(id).name);
+        let phase = self.phases.get(&id).copied().unwrap_or(0);
+        self.step(name, kind, vec![source], vec![target], &[], phase);
         self.present.get_mut(&id).expect("just read").push(layout);
         target
     }
 
-    /// An anchor with what follows it, or one by one if there is no form of that.
-    fn place_group(&mut self, fused: &Fused) {
-        let graph = self.plan.graph;
-        let anchor = &graph.nodes[fused.anchor.0];
-        match self.reversible(anchor, Some(fused)) {
-            Some(form) => self.place_form(anchor, form, fused.output, fused.residual),
-            None => {
-                self.place(anchor);
-                fused.nodes.iter().for_each(|n| self.place(&graph.nodes[n.0]));
-            }
-        }
-    }
-
-    fn place(&mut self, node: &Node) {
-        match self.reversible(node, None) {
-            Some(form) => self.place_form(node, form, node.outputs[0], None),
-            None => self.place_plain(node),
-        }
-    }
-
-    fn place_form(
+    /// Adds a step; its parameters know of it.
+    pub(super) fn step(
         &mut self,
-        node: &Node,
-        form: (Form, Option<Reverse>, Option<Update>),
-        output: ValueId,
-        residual: Option<ValueId>,
+        name: String,
+        kind: Kind,
+        reads: Vec<Cell>,
+        writes: Vec<Cell>,
+        learned: &[(Learned, usize)],
+        phase: usize,
     ) {
-        let (form, reverse, update) = form;
-        let wanted =
-            form.reads.iter().map(|&(i, layout)| (node.input(i).expect("forms read what exists"), layout));
-        let wanted: Vec<Key> = wanted.chain(residual.map(|id| (id, form.output))).collect();
-        let reads: Vec<Cell> = wanted.into_iter().map(|(id, layout)| self.want(id, layout)).collect();
-        let learned = self.learned(node);
-        let differs = !learned.is_empty() || reads.iter().any(|&cell| self.wanted[cell]);
-        let target = self.cell((output, form.output), differs);
-        self.present.insert(output, vec![form.output]);
-        self.scratch = self.scratch.max(form.scratch).max(reverse.as_ref().map_or(0, |r| r.scratch));
-        let step = self.steps.len();
         for (nth, &(_, parameter)) in learned.iter().enumerate() {
-            self.uses[parameter].push(Use { step, nth });
+            self.uses[parameter].push(Use { step: self.steps.len(), nth });
         }
         self.steps.push(Step {
-            name: node.name.clone(),
-            kind: Kind::Fast { run: form.run, back: reverse.map(|r| r.run), update },
-            sinks: vec![None; reads.len()],
-            reads,
-            writes: vec![target],
-            parameters: learned.into_iter().map(|(_, parameter)| parameter).collect(),
-            goes_back: false,
-        });
-    }
-
-    fn place_plain(&mut self, node: &Node) {
-        let graph = self.plan.graph;
-        let learned = self.learned(node);
-        let mut reads = Vec::new();
-        let mut inputs = Vec::new();
-        for (i, input) in node.inputs.iter().enumerate() {
-            let parameter = learned.iter().find(|(l, _)| *l == Learned::Input(i));
-            inputs.push(match (*input, parameter) {
-                (None, _) => None,
-                (Some(id), Some(&(_, parameter))) => {
-                    Some(Source::Parameter { parameter, shape: self.ty(id).shape.clone() })
-                }
-                (Some(id), None) => Some(match graph.constant(id) {
-                    Some(constant) => Source::Constant(constant.clone()),
-                    None if self.is_buffer(id) => {
-                        reads.push(self.want(id, Layout::RowMajor));
-                        Source::Buffer { read: reads.len() - 1, shape: self.ty(id).shape.clone() }
-                    }
-                    None => Source::Tensor(id),
-                }),
-            });
-        }
-        let differs = !learned.is_empty() || reads.iter().any(|&cell| self.wanted[cell]);
-        let mut writes = Vec::new();
-        let mut outputs = Vec::new();
-        for &id in &node.outputs {
-            outputs.push(if self.is_buffer(id) {
-                self.present.insert(id, vec![Layout::RowMajor]);
-                writes.push(self.cell((id, Layout::RowMajor), differs));
-                Place::Buffer { write: writes.len() - 1, shape: self.ty(id).shape.clone() }
-            } else {
-                Place::Tensor(id)
-            });
-        }
-        let step = self.steps.len();
-        for (nth, &(_, parameter)) in learned.iter().enumerate() {
-            self.uses[parameter].push(Use { step, nth });
-        }
-        self.steps.push(Step {
-            name: node.name.clone(),
-            kind: Kind::Plain { op: Box::new(node.op.clone()), inputs, outputs, learned: learned.clone() },
+            name,
+            kind,
             sinks: vec![None; reads.len()],
             reads,
             writes,
-            parameters: learned.into_iter().map(|(_, parameter)| parameter).collect(),
+            parameters: learned.iter().map(|&(_, parameter)| parameter).collect(),
             goes_back: false,
+            phase,
         });
     }
 
-    /// A node's fast form with its way back, if it has both (or needs no way back).
-    fn reversible(
-        &self,
-        node: &Node,
-        fused: Option<&Fused>,
-    ) -> Option<(Form, Option<Reverse>, Option<Update>)> {
-        if node.outputs.len() > 1 || !self.is_buffer(node.outputs[0]) {
-            return None;
-        }
-        let graph = self.plan.graph;
-        let operand = |id: ValueId| Operand {
-            ty: self.ty(id),
-            layout: self.present.get(&id).map_or(Layout::RowMajor, |layouts| layouts[0]),
-            constant: graph.constant(id).map(|c| c.as_ref()),
-        };
-        let wanted = |id: ValueId| {
-            self.present.get(&id).is_some_and(|layouts| self.wanted[self.cells[&(id, layouts[0])]])
-        };
-        let learned: Vec<Learned> = self.learned(node).into_iter().map(|(l, _)| l).collect();
-        let data: Vec<ValueId> =
-            node.inputs.iter().flatten().copied().chain(fused.and_then(|f| f.residual)).collect();
-        let differs = !learned.is_empty() || data.iter().any(|&id| wanted(id));
-        let site = Site {
-            inputs: node.inputs.iter().map(|i| i.map(operand)).collect(),
-            output: self.ty(node.outputs[0]),
-            which: 0,
-            bias: fused.and_then(|f| f.bias.as_deref()),
-            tail: fused.map_or(Tail::default(), |f| f.tail),
-            isa: self.plan.isa,
-            data_gradient: node.input(0).is_some_and(wanted),
-            learned,
-        };
-        if site.inputs.iter().flatten().filter(|o| o.is_data()).map(|o| o.ty).any(TensorType::is_empty)
-            || site.output.is_empty()
-        {
-            return None;
-        }
-        if !differs {
-            return ops::forward(&node.op, &site).map(|form| (form, None, None));
-        }
-        // Two sinks must not be one buffer.
-        let differing: Vec<ValueId> = data.into_iter().filter(|&id| wanted(id)).collect();
-        if differing.iter().collect::<HashSet<_>>().len() < differing.len() {
-            return None;
-        }
-        let Reversible { form, reverse, update } = ops::reversible(&node.op, &site)?;
-        Some((form, Some(reverse), update))
+    /// The phase in which all of these are there.
+    pub(super) fn phase(&self, ids: impl Iterator<Item = ValueId>) -> usize {
+        ids.filter_map(|id| self.phases.get(&id).copied()).max().unwrap_or(0)
     }
 
     /// Plans the way back: which steps are on it, and who is first at each gradient.
@@ -360,13 +261,24 @@ impl<'a> Compiler<'a> {
         };
         let inputs: Vec<Cell> = graph.inputs.iter().map(|&id| found(id, self.outer(id))).collect();
         let outputs: Vec<Cell> = graph.outputs.iter().map(|&id| found(id, self.outer(id))).collect();
+        self.sort();
         let mut reached: HashSet<Cell> = outputs.iter().copied().collect();
         for step in self.steps.iter_mut().rev() {
-            let differs = step.writes.iter().any(|cell| self.wanted[*cell] && reached.contains(cell));
-            if !differs {
+            let result = match step.kind {
+                Kind::Gather(norm) => vec![self.norms[norm].y],
+                _ => step.writes.clone(),
+            };
+            if !result.iter().any(|cell| self.wanted[*cell] && reached.contains(cell)) {
                 continue;
             }
             step.goes_back = true;
+            if matches!(step.kind, Kind::Normalize(_)) {
+                // The first input gets its gradient from `Gather`, once the sums are there.
+                if let (Some(sink), Some(&cell)) = (step.sinks.get_mut(1), step.reads.get(1)) {
+                    *sink = self.wanted[cell].then(|| !reached.insert(cell));
+                }
+                continue;
+            }
             for (sink, &cell) in step.sinks.iter_mut().zip(&step.reads) {
                 *sink = self.wanted[cell].then(|| !reached.insert(cell));
             }
@@ -378,6 +290,10 @@ impl<'a> Compiler<'a> {
         }
         let parameters = self.plan.parameters.iter().map(|parameter| match parameter {
             Parameter::Constant(id) => graph.constant(*id).map_or_else(Vec::new, |t| t.to_f32()),
+            Parameter::Rounding(id) => {
+                let rounding = self.plan.training.and_then(|roundings| roundings.get(id));
+                vec![0.0; rounding.map_or(0, |rounding| rounding.len())]
+            }
             Parameter::Step(id) => {
                 let producer = graph.nodes.iter().find(|n| n.outputs.first() == Some(id));
                 match producer.map(|n| &n.op) {
@@ -386,17 +302,35 @@ impl<'a> Compiler<'a> {
                 }
             }
         });
+        let reached = (0..self.spans.len()).map(|cell| self.wanted[cell] && reached.contains(&cell));
+        let home = |(cell, reached): (Cell, bool)| {
+            if reached { Home::Local(self.spans.len() + cell) } else { Home::Nowhere }
+        };
         Ok(Tape {
             batch: self.plan.batch,
             parameters: parameters.collect(),
-            steps: self.steps,
-            reached: (0..self.spans.len()).map(|cell| self.wanted[cell] && reached.contains(&cell)).collect(),
-            spans: self.spans,
+            values: (0..self.spans.len()).map(Home::Local).collect(),
+            grads: reached.enumerate().map(home).collect(),
             inputs,
             outputs,
+            cells: self.present.iter().map(|(&id, layouts)| (id, self.cells[&(id, layouts[0])])).collect(),
+            steps: self.steps,
+            spans: self.spans,
             uses: self.uses,
+            norms: self.norms,
             scratch: self.scratch,
+            isa: self.plan.isa,
         })
+    }
+
+    /// Puts the steps in the order of their phases, and otherwise leaves it.
+    fn sort(&mut self) {
+        let mut order: Vec<usize> = (0..self.steps.len()).collect();
+        order.sort_by_key(|&step| self.steps[step].phase);
+        let mut moved = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(new, &old)| moved[old] = new);
+        self.uses.iter_mut().flatten().for_each(|place| place.step = moved[place.step]);
+        self.steps.sort_by_key(|step| step.phase);
     }
 }
 

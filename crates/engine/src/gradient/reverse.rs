@@ -36,7 +36,8 @@ pub(crate) struct Pull<'a, 'b> {
     pub(crate) grad: &'a mut [f32],
     /// In the order of `inputs`; `None` where no gradient is wanted.
     pub(crate) sinks: &'a mut [Option<Sink<'b>>],
-    /// Gradients of the node's parameters, in the order of [`Site::parameters`](crate::form::Site), overwritten.
+    /// Sums of the gradients of the node's parameters, in the order of [`Site::learned`](crate::form::Site), in whatever
+    /// order of elements [`Learns`] says: added to.
     pub(crate) parameters: &'a mut [&'b mut [f32]],
     pub(crate) scratch: &'a mut [f32],
 }
@@ -100,10 +101,32 @@ impl Reverse {
 /// Takes new values for a parameter of the node, named by its position among the node's parameters.
 pub(crate) type Update = Box<dyn Fn(usize, &[f32]) + Send + Sync>;
 
+/// Brings the sums of a parameter, named likewise, into the parameter's own order: `unpack(nth, sums, gradient)`.
+pub(crate) type Unpack = Box<dyn Fn(usize, &[f32], &mut [f32]) + Send + Sync>;
+
+/// How a node's parameters change, and how their gradients are added up.
+pub(crate) struct Learns {
+    pub(crate) update: Update,
+    /// Values of the sums of each parameter.
+    pub(crate) sums: Vec<usize>,
+    pub(crate) unpack: Unpack,
+}
+
+impl Learns {
+    /// Of parameters whose sums have their own order, `lens` values each.
+    pub(crate) fn plainly(
+        lens: Vec<usize>,
+        update: impl Fn(usize, &[f32]) + Send + Sync + 'static,
+    ) -> Learns {
+        let unpack = |_, sums: &[f32], gradient: &mut [f32]| gradient.copy_from_slice(sums);
+        Learns { update: Box::new(update), sums: lens, unpack: Box::new(unpack) }
+    }
+}
+
 /// A node forward and backward.
 pub(crate) struct Reversible {
     pub(crate) form: Form,
     pub(crate) reverse: Reverse,
     /// Present where parameters are.
-    pub(crate) update: Option<Update>,
+    pub(crate) learns: Option<Learns>,
 }

@@ -5,7 +5,7 @@ use super::support::window::{Cell, cell};
 use super::support::{float, from_f64, infer, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Learned, Site};
-use crate::gradient::reverse::{Reverse, Reversible};
+use crate::gradient::reverse::{Learns, Reverse, Reversible};
 use lowbit_graph::ops::Conv;
 use lowbit_kernels::conv2d::Conv2dGradient;
 use lowbit_kernels::{Conv2d, PackedConv2d};
@@ -141,9 +141,14 @@ pub(super) fn reversible(op: &Conv, site: &Site<'_>) -> Option<Reversible> {
     let scratch = [there.scratch_len(), back.scratch_len()];
     let (isa, tail, onwards) = (site.isa, site.tail, site.data_gradient);
     let learned = site.learned.clone();
+    let (parameters, order) = (learned.clone(), learned.clone());
+    let sums = learned.iter().map(|learned| match learned {
+        Learned::Input(1) => back.sums_len(),
+        _ => conv.out_c,
+    });
+    let sums = sums.collect();
     let shared = Arc::new(RwLock::new(Shared { there, back, weights, bias }));
-    let (run, reverse, update) = (shared.clone(), shared.clone(), shared);
-    let parameters = learned.clone();
+    let [run, reverse, update, unpack] = [0; 4].map(|_| shared.clone());
     Some(Reversible {
         form: Form {
             reads: vec![(0, Layout::ChannelsLast)],
@@ -161,7 +166,7 @@ pub(super) fn reversible(op: &Conv, site: &Site<'_>) -> Option<Reversible> {
                 for (learned, gradient) in learned.iter().zip(&mut *pull.parameters) {
                     match learned {
                         Learned::Input(1) => {
-                            shared.back.weights(pull.inputs[0], pull.grad, pull.scratch, gradient);
+                            shared.back.add_weights(pull.inputs[0], pull.grad, pull.scratch, gradient);
                         }
                         _ => shared.back.bias(pull.grad, gradient),
                     }
@@ -171,18 +176,25 @@ pub(super) fn reversible(op: &Conv, site: &Site<'_>) -> Option<Reversible> {
                 }
             }),
         },
-        update: Some(Box::new(move |nth, values| {
-            let shared = &mut *update.write().unwrap_or_else(PoisonError::into_inner);
-            match parameters[nth] {
-                Learned::Input(1) => shared.weights.copy_from_slice(values),
-                _ => shared.bias = Some(values.to_vec()),
-            }
-            let set = shared.there.set_weights(&shared.weights, shared.bias.as_deref());
-            set.expect("parameters keep their length");
-            if onwards {
-                shared.back.set_weights(&shared.weights).expect("parameters keep their length");
-            }
-        })),
+        learns: Some(Learns {
+            sums,
+            update: Box::new(move |nth, values| {
+                let shared = &mut *update.write().unwrap_or_else(PoisonError::into_inner);
+                match parameters[nth] {
+                    Learned::Input(1) => shared.weights.copy_from_slice(values),
+                    _ => shared.bias = Some(values.to_vec()),
+                }
+                let set = shared.there.set_weights(&shared.weights, shared.bias.as_deref());
+                set.expect("parameters keep their length");
+                if onwards {
+                    shared.back.set_weights(&shared.weights).expect("parameters keep their length");
+                }
+            }),
+            unpack: Box::new(move |nth, sums, gradient| match order[nth] {
+                Learned::Input(1) => read(&unpack).back.unpack(sums, gradient),
+                _ => gradient.copy_from_slice(sums),
+            }),
+        }),
     })
 }
 

@@ -4,7 +4,7 @@ use super::support::gradient::{self, InputGradients};
 use super::support::{around, from_f64, required};
 use crate::EvalError;
 use crate::form::{Form, Layout, Site};
-use crate::gradient::reverse::{Reverse, Reversible};
+use crate::gradient::reverse::{Learns, Reverse, Reversible};
 use lowbit_graph::TensorType;
 use lowbit_graph::ops::FakeQuantize;
 use lowbit_kernels::{FakeQuant, fake_quant};
@@ -112,13 +112,13 @@ pub(super) fn reversible(op: &FakeQuantize, site: &Site<'_>) -> Option<Reversibl
         reverse: Reverse::new(move |pull| {
             let step = fake_quant::backward_in_place(isa, &now(&reverse), pull.inputs[0], pull.grad);
             if let Some(gradient) = pull.parameters.first_mut() {
-                gradient[0] = step as f32;
+                gradient[0] += step as f32;
             }
             if let Some(sink) = &mut pull.sinks[0] {
                 sink.put(isa, pull.grad);
             }
         }),
-        update: Some(Box::new(move |_, values| {
+        learns: Some(Learns::plainly(vec![1; site.learned.len()], move |_, values| {
             update.write().unwrap_or_else(PoisonError::into_inner).scale = values[0];
         })),
     })

@@ -2,8 +2,9 @@
 #![allow(dead_code, reason = "each test binary uses its part")]
 
 use lowbit_engine::evaluate;
-use lowbit_graph::{Graph, ValueId};
-use lowbit_tensor::Tensor;
+use lowbit_graph::{Attribute, Attributes, Dim, Graph, Op, ValueId};
+use lowbit_kernels::layout;
+use lowbit_tensor::{DType, Tensor};
 use std::collections::HashMap;
 
 /// The outputs of a graph, node by node through the plain twins; dead nodes are left out.
@@ -77,4 +78,53 @@ pub(crate) fn tensor(shape: &[usize], seed: u64) -> Tensor {
 /// Runs `f` in a pool of that many threads.
 pub(crate) fn threads<T: Send>(threads: usize, f: impl FnOnce() -> T + Send) -> T {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(f)
+}
+
+/// An operator from its ONNX name and attributes.
+pub(crate) fn op(name: &str, attributes: &[(&str, Attribute)]) -> Op {
+    let map = attributes.iter().fold(Attributes::new(), |map, (name, value)| map.with(name, value.clone()));
+    Op::read("", name, map).unwrap().unwrap()
+}
+
+/// A list of integers as an attribute.
+pub(crate) fn ints(values: &[i64]) -> Attribute {
+    Attribute::Ints(values.to_vec())
+}
+
+/// An empty graph with an input `x: [N, sample..]`.
+pub(crate) fn graph(sample: &[usize]) -> (Graph, ValueId) {
+    let mut graph = Graph::default();
+    let dims = [Dim::Symbol("N".into())].into_iter().chain(sample.iter().map(|&d| Dim::Known(d))).collect();
+    let x = graph.add_input("x", DType::F32, dims);
+    (graph, x)
+}
+
+/// Adds a convolution with weights `name.w` and a bias `name.b` of noise.
+pub(crate) fn conv(
+    graph: &mut Graph,
+    name: &str,
+    x: ValueId,
+    weights: &[usize],
+    attributes: &[(&str, Attribute)],
+) -> ValueId {
+    let seed = name.bytes().map(u64::from).sum();
+    let w = graph.add_constant(format!("{name}.w"), tensor(weights, seed));
+    let b = graph.add_constant(format!("{name}.b"), tensor(&weights[..1], seed + 1));
+    graph.add_node(name, op("Conv", attributes), &[x, w, b])
+}
+
+/// Rows as [`Differentiable`] has them, of a row-major tensor.
+pub(crate) fn rows(tensor: &Tensor) -> Vec<f32> {
+    let values = tensor.to_f32();
+    match tensor.shape() {
+        [n, c, pixels @ ..] if !pixels.is_empty() => {
+            let (cells, mut rows) = (pixels.iter().product::<usize>(), vec![0.0; values.len()]);
+            for i in 0..*n {
+                let range = i * c * cells..(i + 1) * c * cells;
+                layout::nchw_to_nhwc(*c, cells, &values[range.clone()], &mut rows[range]);
+            }
+            rows
+        }
+        _ => values,
+    }
 }

@@ -82,14 +82,14 @@ impl Conv2dGradient {
         &self.shape
     }
 
-    /// Values of scratch that [`Conv2dGradient::data`] and [`Conv2dGradient::weights`] need, for any number of images.
+    /// Values of scratch that [`Conv2dGradient::data`] and [`Conv2dGradient::add_weights`] need, for any number of images.
     pub fn scratch_len(&self) -> usize {
         match &self.body {
             Body::Dense { data: Data::Phases(phases), weights } => {
                 phases.scratch_len().max(weights.scratch_len())
             }
             Body::Dense { data: Data::General(_), weights } => weights.scratch_len(),
-            Body::Depthwise(depthwise) => depthwise.scratch_len(),
+            Body::Depthwise(_) => 0,
         }
     }
 
@@ -110,28 +110,50 @@ impl Conv2dGradient {
         }
     }
 
+    /// Values of the sums that [`Conv2dGradient::add_weights`] adds to: the weights in the order of the tiles.
+    pub fn sums_len(&self) -> usize {
+        match &self.body {
+            Body::Dense { weights, .. } => weights.sums_len(),
+            Body::Depthwise(depthwise) => depthwise.sums_len(),
+        }
+    }
+
     /// From the inputs, `x: [n, in_h, in_w, in_c]`, and the gradient of the outputs, `dy: [n, out_h, out_w, out_c]`,
-    /// that of the weights, `dw: [out, in/groups, kh, kw]`: overwritten with the sum over all images.
+    /// that of the weights, added to `sums`. Sums of several batches add up value by value, before
+    /// [`Conv2dGradient::unpack`] puts them in order.
     ///
     /// # Panics
     /// A slice has the wrong length, or `scratch` fewer than [`Conv2dGradient::scratch_len`] values.
-    pub fn weights(&self, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
+    pub fn add_weights(&self, x: &[f32], dy: &[f32], scratch: &mut [f32], sums: &mut [f32]) {
         self.assert_lengths(x, dy, scratch);
+        assert_eq!(sums.len(), self.sums_len(), "sums of {:?}", self.shape);
+        match &self.body {
+            Body::Dense { weights, .. } => weights.run(x, dy, scratch, sums),
+            Body::Depthwise(depthwise) => depthwise.weights(x, dy, sums),
+        }
+    }
+
+    /// The `sums` in the order of the weights, `dw: [out, in/groups, kh, kw]`.
+    ///
+    /// # Panics
+    /// A slice has the wrong length.
+    pub fn unpack(&self, sums: &[f32], dw: &mut [f32]) {
+        assert_eq!(sums.len(), self.sums_len(), "sums of {:?}", self.shape);
         assert_eq!(dw.len(), self.shape.weight_len(), "weights of {:?}", self.shape);
         match &self.body {
-            Body::Dense { weights, .. } => weights.run(x, dy, scratch, dw),
-            Body::Depthwise(depthwise) => depthwise.weights(x, dy, scratch, dw),
+            Body::Dense { weights, .. } => weights.unpack(sums, dw),
+            Body::Depthwise(depthwise) => depthwise.unpack(sums, dw),
         }
     }
 
     /// From the gradient of the outputs, `dy: [n, out_h, out_w, out_c]`, that of the bias, `db: [out_c]`:
-    /// overwritten with the sum over all pixels of all images.
+    /// the sum over all pixels of all images is added.
     ///
     /// # Panics
     /// A slice has the wrong length.
     pub fn bias(&self, dy: &[f32], db: &mut [f32]) {
         assert_eq!(db.len(), self.shape.out_c, "bias of {:?}", self.shape);
-        columns::sums(self.isa, dy, db);
+        columns::add_sums(self.isa, dy, db);
     }
 
     fn assert_lengths(&self, x: &[f32], dy: &[f32], scratch: &[f32]) {

@@ -2,9 +2,9 @@
 
 use super::fast::transposed;
 use crate::form::{Form, Layout, Learned, Site};
-use crate::gradient::reverse::{Reverse, Reversible};
-use lowbit_kernels::PackedLinear;
+use crate::gradient::reverse::{Learns, Reverse, Reversible};
 use lowbit_kernels::gemm::{Matrix, gemm};
+use lowbit_kernels::{PackedLinear, columns};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
 /// The layer as the operator stores it.
@@ -61,6 +61,11 @@ impl Linear {
             return None;
         }
         let (isa, tail, learned) = (site.isa, site.tail, site.learned.clone());
+        let lens = learned.iter().map(|learned| match learned {
+            Learned::Input(1) => self.weights.len(),
+            _ => self.outputs,
+        });
+        let lens = lens.collect();
         let packed = self.packed(site)?;
         let shared = Arc::new(RwLock::new(Shared { layer: self, packed }));
         let (run, reverse, update) = (shared.clone(), shared.clone(), shared);
@@ -83,18 +88,13 @@ impl Linear {
                     match learned {
                         Learned::Input(1) if layer.transposed => {
                             let (a, b) = (Matrix::transposed(dy), Matrix::new(x));
-                            gemm([n, k, rows], layer.alpha, a, b, 0.0, gradient);
+                            gemm([n, k, rows], layer.alpha, a, b, 1.0, gradient);
                         }
                         Learned::Input(1) => {
                             let (a, b) = (Matrix::transposed(x), Matrix::new(dy));
-                            gemm([k, n, rows], layer.alpha, a, b, 0.0, gradient);
+                            gemm([k, n, rows], layer.alpha, a, b, 1.0, gradient);
                         }
-                        _ => {
-                            gradient.fill(0.0);
-                            for row in dy.chunks_exact(n) {
-                                gradient.iter_mut().zip(row).for_each(|(sum, dy)| *sum += dy);
-                            }
-                        }
+                        _ => columns::add_sums(isa, dy, gradient),
                     }
                 }
                 if let Some(Some(sink)) = pull.sinks.first_mut() {
@@ -106,7 +106,7 @@ impl Linear {
                     gemm([rows, k, n], layer.alpha, Matrix::new(dy), w, beta, sink.grad);
                 }
             }),
-            update: Some(Box::new(move |nth, values| {
+            learns: Some(Learns::plainly(lens, move |nth, values| {
                 let shared = &mut *update.write().unwrap_or_else(PoisonError::into_inner);
                 match parameters[nth] {
                     Learned::Input(1) => shared.layer.weights.copy_from_slice(values),

@@ -86,8 +86,8 @@ impl Depthwise {
         }
     }
 
-    /// Sums of the weights, as the weights are packed.
-    pub(super) fn scratch_len(&self) -> usize {
+    /// Sums of the weights lie as the weights are packed.
+    pub(super) fn sums_len(&self) -> usize {
         self.weights.len()
     }
 
@@ -105,10 +105,9 @@ impl Depthwise {
         }
     }
 
-    pub(super) fn weights(&self, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
+    /// Adds to `sums`.
+    pub(super) fn weights(&self, x: &[f32], dy: &[f32], sums: &mut [f32]) {
         let Conv2d { kernel, stride, dilation, .. } = self.shape;
-        let sums = &mut scratch[..self.weights.len()];
-        sums.fill(0.0);
         for (x, dy) in x.chunks_exact(self.shape.in_len()).zip(dy.chunks_exact(self.shape.out_len())) {
             let image = WeightImage { shape: &self.shape, x, dy, sums: &mut *sums };
             match (kernel[1], stride[1], dilation[1]) {
@@ -119,6 +118,9 @@ impl Depthwise {
                 _ => self.isa.run(any::Weights { image, first: 0 }),
             }
         }
+    }
+
+    pub(super) fn unpack(&self, sums: &[f32], dw: &mut [f32]) {
         let (lanes, taps) = (self.isa.run(Lanes), taps(&self.shape));
         for (channel, dw) in dw.chunks_exact_mut(taps).enumerate() {
             let sums = &sums[channel / lanes * taps * lanes + channel % lanes..];

@@ -3,8 +3,8 @@
 //! A register tile holds the sums of a few consecutive input values (neighbouring channels and taps) × some vectors
 //! of output channels; each pixel broadcasts those values and meets its vectors of `dy`. Blocks of
 //! pixels, their padded copy and the panels of output channels are those of the forward body; within a block, all
-//! tiles pass over a piece of pixels small enough for the first-level cache. Sums collect in the panels' layout
-//! and are put in ONNX order at the end.
+//! tiles pass over a piece of pixels small enough for the first-level cache. Sums collect in the panels' layout,
+//! over as many batches as the caller likes, and are put in ONNX order at the end.
 
 use super::super::Conv2d;
 use super::super::block::Block;
@@ -45,20 +45,22 @@ impl DenseWeights {
         self.shape.weight_len() / self.shape.out_c
     }
 
-    fn sums_len(&self) -> usize {
+    pub(super) fn sums_len(&self) -> usize {
         self.panels.iter().map(|panel| panel.lanes).sum::<usize>() * self.terms()
     }
 
     pub(super) fn scratch_len(&self) -> usize {
-        self.sums_len() + self.block.scratch_len(&self.shape)
+        self.block.scratch_len(&self.shape)
     }
 
-    pub(super) fn run(&self, x: &[f32], dy: &[f32], scratch: &mut [f32], dw: &mut [f32]) {
-        let (sums, scratch) = scratch.split_at_mut(self.sums_len());
-        sums.fill(0.0);
+    /// Adds to `sums`.
+    pub(super) fn run(&self, x: &[f32], dy: &[f32], scratch: &mut [f32], sums: &mut [f32]) {
         self.block.for_each(&self.shape, x, scratch, |source, pixels, outputs| {
             self.isa.run(BlockKernel { weights: self, source, pixels, dy: &dy[outputs], sums });
         });
+    }
+
+    pub(super) fn unpack(&self, sums: &[f32], dw: &mut [f32]) {
         for panel in &self.panels {
             self.layout.unpack(&self.shape, panel, &sums[panel.weights..], dw);
         }
