@@ -114,10 +114,10 @@ fuzz_target!(|bytes: &[u8]| {
         requantize.residual = Some(Residual { plane, zero: s.byte(), scale: s.real() });
     }
     if s.below(4) == 0 {
-        let mut thresholds: Vec<f32> = (0..s.below(20)).map(|_| s.real()).collect();
-        thresholds.sort_by(f32::total_cmp);
-        let levels = (0..=thresholds.len()).map(|_| s.byte()).collect();
-        requantize.steps = Some(Steps { thresholds, levels });
+        let mut bounds: Vec<u8> = (0..s.below(20)).map(|_| s.byte()).collect();
+        bounds.sort_unstable();
+        let levels: Vec<u8> = (0..=bounds.len()).map(|_| s.byte()).collect();
+        requantize.steps = Some(Steps::new(&bounds, &levels));
     }
 
     let mut twin: Option<(Vec<u8>, Vec<f32>)> = None;

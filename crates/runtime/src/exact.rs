@@ -6,23 +6,24 @@
 //! packing nor layout nor instructions with what it checks.
 
 use crate::lower::Lowered;
-use crate::ops::{Layer, Map, Op};
+use crate::ops::{Layer, Lookup, Map, Op};
 use crate::program::{BufferId, Content, Step};
 use crate::{Grid, lower::Left};
 use lowbit_graph::ops::{
-    Add, BitWindow, Clip, Concat, Conv, Div, FakeQuantize, Flatten, Gather, MatMul, MaxPool, Mul, Pad,
-    Padding, Window,
+    Add, BitWindow, Clip, Concat, Conv, Div, FakeLevels, FakeQuantize, Flatten, Gather, MatMul, MaxPool, Mul,
+    Pad, Padding, Window,
 };
 use lowbit_graph::{Dim, Graph, ValueId};
 use lowbit_kernels::Pool2d;
-use lowbit_tensor::{DType, Tensor, Uniform};
+use lowbit_kernels::integer::Steps;
+use lowbit_tensor::{DType, Levels, Tensor, Uniform};
 use std::collections::HashMap;
 
 impl Lowered {
     /// The same arithmetic in float operators.
     ///
     /// # Errors
-    /// The first step that has no such form here: float parts, tables, averages that count fewer cells at the edge.
+    /// The first step that has no such form here: float parts, tables other than of levels, averages that count fewer cells at the edge.
     pub fn in_float(&self) -> Result<Graph, Left> {
         let mut exact = Exact { lowered: self, graph: Graph::default(), values: HashMap::new() };
         let shape = self.types[self.values[&self.input].0].as_ref().map_or(&[][..], |ty| &ty.shape);
@@ -82,6 +83,17 @@ impl Exact<'_> {
         let rounded = self.node("rounded", FakeQuantize { code }, &[x]);
         let bound = |code: u8| f32::from(code) - f32::from(grid.zero);
         self.held(rounded, [bound(grid.lo), bound(grid.hi)])
+    }
+
+    /// Whole steps of an edge to those of its levels.
+    fn levelled(&mut self, x: ValueId, grid: Grid, levels: &Steps) -> ValueId {
+        let codes = |codes: &mut dyn Iterator<Item = u8>| codes.map(i32::from).collect();
+        let code = Levels {
+            grid: Uniform::per_tensor(8, false, 1.0, i32::from(grid.zero)),
+            levels: codes(&mut levels.levels()),
+            bounds: codes(&mut levels.bounds()),
+        };
+        self.node("levels", FakeLevels { code: code.into() }, &[x])
     }
 
     fn grid(&self, buffer: BufferId) -> Option<Grid> {
@@ -152,6 +164,7 @@ impl Exact<'_> {
             Op::Window(window) => {
                 self.node("window", BitWindow { read: window.read, axis: 1, scale: 1.0 }, &reads)
             }
+            Op::Lookup(Lookup { levels: Some(levels), .. }) => self.levelled(reads[0], to?, levels),
             Op::Mul(_) | Op::Lookup(_) | Op::Float(_) => return None,
         })
     }
@@ -200,7 +213,11 @@ impl Exact<'_> {
             let added = self.times(reads[1], residual.scale / to.scale);
             v = self.node("residual", Add, &[v, added]);
         }
-        exact.then(|| self.rounded(v, to.within(layer.bounds)))
+        let codes = exact.then(|| self.rounded(v, to.within(layer.bounds)))?;
+        Some(match &layer.levels {
+            Some(levels) => self.levelled(codes, to, levels),
+            None => codes,
+        })
     }
 
     /// The sum under each window: a depthwise convolution with ones.

@@ -1,6 +1,8 @@
 //! The codes of an edge.
 
-use lowbit_tensor::{Uniform, number::encode};
+use lowbit_graph::Op;
+use lowbit_kernels::integer::Steps;
+use lowbit_tensor::{Levels, Uniform, number::encode};
 
 /// Evenly spaced levels of an edge as unsigned bytes: `x = (code − zero) · scale`, codes from `lo` to `hi`.
 ///
@@ -35,6 +37,19 @@ impl Grid {
         Some(Grid { scale, zero: byte(zero)?, lo: byte(lo)?, hi: byte(hi)? }).filter(|_| usable)
     }
 
+    /// The grid of what a node rounds to: of levels, from the lowest to the highest.
+    pub(crate) fn of_rounding(op: &Op) -> Option<Grid> {
+        match op {
+            Op::FakeQuantize(op) => Grid::of(&op.code),
+            Op::FakeLevels(op) => {
+                let grid = Grid::of(&op.code.grid)?;
+                let levels = steps(&op.code);
+                Some(Grid { lo: levels.levels().next()?, hi: levels.levels().last()?, ..grid })
+            }
+            _ => None,
+        }
+    }
+
     /// The code of a real number.
     pub fn encode(&self, x: f32) -> u8 {
         encode(x, self.scale, i32::from(self.zero), [i32::from(self.lo), i32::from(self.hi)]) as u8
@@ -51,9 +66,25 @@ impl Grid {
     }
 }
 
+/// The levels of a code among the bytes of its [`Grid`].
+pub(crate) fn steps(code: &Levels) -> Steps {
+    let offset = if code.grid.signed { 128 } else { 0 };
+    let bytes = |codes: &[i32]| codes.iter().map(|&q| (q + offset) as u8).collect::<Vec<u8>>();
+    Steps::new(&bytes(&code.bounds), &bytes(&code.levels))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn levels_reach_from_the_lowest_to_the_highest() {
+        let grid = Uniform::per_tensor(8, true, 0.5, -2);
+        let code = Levels::nearest(grid, vec![-100, 0, 20]).unwrap();
+        assert!(steps(&code).levels().eq([28, 128, 148]));
+        let op = lowbit_graph::ops::FakeLevels { code: code.into() }.into();
+        assert_eq!(Grid::of_rounding(&op), Some(Grid { scale: 0.5, zero: 126, lo: 28, hi: 148 }));
+    }
 
     #[test]
     fn a_signed_code_is_the_unsigned_one_moved() {

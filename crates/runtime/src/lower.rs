@@ -13,15 +13,17 @@ mod layer;
 mod pool;
 mod reshape;
 
-use crate::ops::{Dequantize, Op, Quantize};
+use crate::grid::steps;
+use crate::ops::{Dequantize, Lookup, Op, Quantize};
 use crate::program::{Buffer, BufferId, Content, Step};
 use crate::weights::{Scales, scales};
 use crate::{Grid, RuntimeError};
 use lowbit_engine::{bindings, evaluate_for_pass};
+use lowbit_graph::ops::FakeQuantize;
 use lowbit_graph::passes::{self, Group, prepare, specialize};
-use lowbit_graph::{Graph, Node, NodeId, TensorType, ValueId};
+use lowbit_graph::{Graph, Node, NodeId, Op as GraphOp, TensorType, ValueId};
 use lowbit_kernels::integer::Plane;
-use lowbit_tensor::DType;
+use lowbit_tensor::{DType, Levels};
 use std::collections::{BTreeMap, HashMap};
 
 /// A node that runs in float, and why.
@@ -106,7 +108,7 @@ impl Lower {
         let groups = passes::groups(&graph).into_iter().map(|g| (g.output, g)).collect();
         let convolves = |node: &Node| {
             let weight = node.input(1).and_then(|w| types[w.0].as_ref());
-            matches!(node.op, lowbit_graph::Op::Conv(_)) && weight.is_some_and(|w| w.shape.len() == 3)
+            matches!(node.op, GraphOp::Conv(_)) && weight.is_some_and(|w| w.shape.len() == 3)
         };
         Lower {
             signals: graph.nodes.iter().any(convolves),
@@ -133,6 +135,7 @@ impl Lower {
             self.float(id);
         }
         fuse::residuals(&mut self);
+        fuse::levels(&mut self);
         fuse::borders(&mut self);
         let kept: Vec<BufferId> = outputs.iter().map(|id| self.floats[id]).collect();
         float::merge(&mut self.steps, &kept);
@@ -249,8 +252,34 @@ impl Lower {
         let (_, node) = self.producer(id)?;
         self.plane(id)?;
         match &node.op {
-            lowbit_graph::Op::FakeQuantize(op) => Grid::of(&op.code),
+            GraphOp::FakeQuantize(_) | GraphOp::FakeLevels(_) => Grid::of_rounding(&node.op),
             _ => reshape::passes_codes(self, node, id).then(|| self.grid(node.input(0)?))?,
+        }
+    }
+
+    /// The levels of a value, if it is made of codes of which few are used.
+    fn levels(&self, id: ValueId) -> Option<&Levels> {
+        let (_, node) = self.producer(id)?;
+        match &node.op {
+            GraphOp::FakeLevels(op) => Some(&op.code),
+            _ => {
+                let levels = self.levels(node.input(0)?)?;
+                // What is added around is zero, which may be no level.
+                let added =
+                    matches!(node.op, GraphOp::Pad(_)) && !levels.levels.contains(&levels.grid.zero_point[0]);
+                (!added && reshape::passes_codes(self, node, id)).then_some(levels)
+            }
+        }
+    }
+
+    /// Whether a node rounds a value to what it is already, as files round again behind every node.
+    fn changes_nothing(&self, rounding: &GraphOp, source: ValueId) -> bool {
+        match rounding {
+            GraphOp::FakeQuantize(op) => {
+                self.grid(source).is_some_and(|grid| Some(grid) == Grid::of(&op.code))
+            }
+            GraphOp::FakeLevels(op) => self.levels(source) == Some(&op.code),
+            _ => false,
         }
     }
 
@@ -263,7 +292,7 @@ impl Lower {
         let (_, node) = self.producer(id).expect("codes are made by nodes");
         let node = node.clone();
         let buffer = match node.op {
-            lowbit_graph::Op::FakeQuantize(_) => {
+            GraphOp::FakeQuantize(_) | GraphOp::FakeLevels(_) => {
                 let source = node.input(0).expect("checked by its shape rule");
                 self.rounded(&node, source, grid)
             }
@@ -275,9 +304,19 @@ impl Lower {
 
     /// The codes that rounding `source` to `grid` gives.
     fn rounded(&mut self, node: &Node, source: ValueId, grid: Grid) -> BufferId {
-        // Rounding what is on the grid already changes nothing.
-        if self.grid(source) == Some(grid) {
+        if self.changes_nothing(&node.op, source) {
             return self.codes(source);
+        }
+        if let GraphOp::FakeLevels(op) = &node.op {
+            // To the whole grid first; [`fuse::levels`] puts the two steps together.
+            let whole = FakeQuantize { code: op.code.grid.clone() };
+            let x = self.rounded(
+                &Node { op: whole.into(), ..node.clone() },
+                source,
+                Grid { lo: 0, hi: 255, ..grid },
+            );
+            let y = self.code_buffer(source, grid).expect("grid() checked the shape");
+            return self.step(node.name.clone(), Lookup::to_levels(steps(&op.code)), vec![x], y);
         }
         if let Some(buffer) = self.computed(source, Want::Codes(grid)) {
             return buffer;

@@ -82,7 +82,7 @@ impl Op {
             Op::Flatten(_) => "flatten".into(),
             Op::Float(_) => "float".into(),
             Op::Layer(op) => op.what(),
-            Op::Lookup(_) => "table look-up".into(),
+            Op::Lookup(op) => op.what(),
             Op::Max(_) => "max pool".into(),
             Op::Mul(_) => "multiply".into(),
             Op::Quantize(_) => "float to codes".into(),

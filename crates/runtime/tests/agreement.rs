@@ -3,7 +3,7 @@
 #[path = "../../quantize/tests/common/mod.rs"]
 mod common;
 
-use common::{Case, MADE_UP, run};
+use common::{Case, MADE_UP, run, with_levels};
 use lowbit_graph::Graph;
 use lowbit_kernels::Isa;
 use lowbit_onnx::{WriteOptions, read_bytes, write_bytes};
@@ -69,6 +69,51 @@ fn a_session_is_the_simulation_in_every_form_of_file() {
             }
         }
     }
+}
+
+const LEVELS: [&[i32]; 4] = [
+    &[-1, 1],
+    &[-1, 0, 1],
+    &[-127, -55, -23, 0, 23, 55, 127],
+    &[-127, -90, -66, -44, -27, -15, -7, 0, 7, 15, 27, 44, 66, 90, 127],
+];
+
+#[test]
+fn uneven_levels_are_the_simulation_on_every_instruction_set_and_leave_no_table_behind() {
+    let mut exact = 0;
+    for case in cases() {
+        let target = Target::named("onnxruntime").unwrap();
+        let (sites, even) = case.planned(&Recipe::named("w8a8").unwrap(), &target);
+        let plan = with_levels(&case, &sites, even, &LEVELS);
+        let batch = case.batch(5, 9);
+        let simulated = run(&simulate(&case.graph, &sites, &plan), &batch);
+        let mut first: Option<Vec<Vec<f32>>> = None;
+        for (form, flavour) in Flavour::ALL {
+            let bytes = file(&qdq(&case.graph, &sites, &plan, *flavour).unwrap());
+            let lowered = lower(read_bytes(&bytes, None).unwrap()).unwrap();
+            let tables = ["QuantizeLinear", "DequantizeLinear", "Cast", "Gather", "FakeLevels"];
+            let table = lowered.left.iter().find(|left| tables.contains(&left.op.as_str()));
+            assert!(table.is_none(), "{}, {form}: {table:?}", case.name);
+            for isa in Isa::supported() {
+                let found = session(&bytes, isa, 1).run_all(&batch[0].to_f32()).unwrap();
+                let expected = first.get_or_insert_with(|| found.clone());
+                assert_eq!(&found, expected, "{}, {form}, {isa}", case.name);
+            }
+            let expected = first.as_ref().unwrap();
+            if let Ok(float) = lowered.in_float() {
+                for (f, e) in expected.iter().zip(run(&float, &batch)) {
+                    assert_eq!(bits(f), bits(&e.to_f32()), "{}, {form}", case.name);
+                    exact += 1;
+                }
+            }
+        }
+        for (s, f) in simulated.iter().zip(&first.unwrap()) {
+            // Levels lie far apart: where a sum of floats rounds to the other side of a bound, it shows.
+            let db = sqnr(&s.to_f32(), f);
+            println!("{}: {db:.1} dB", case.name);
+        }
+    }
+    assert!(exact >= 12, "{exact} networks have an exact form");
 }
 
 #[test]

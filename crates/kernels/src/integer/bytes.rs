@@ -54,6 +54,8 @@ pub(crate) trait ByteSimd: Copy {
     fn splat_b(self, x: u8) -> Self::B;
     fn max_b(self, a: Self::B, b: Self::B) -> Self::B;
     fn min_b(self, a: Self::B, b: Self::B) -> Self::B;
+    /// `sum + rise`, modulo 256, where `code >= bound`; else `sum`.
+    fn add_from(self, sum: Self::B, code: Self::B, bound: Self::B, rise: Self::B) -> Self::B;
     /// The low and high four bits of each byte.
     fn nibbles(self, a: Self::B) -> [Self::B; 2];
     /// Two bits of each byte at a time, the lowest first.
@@ -131,9 +133,6 @@ pub(crate) trait ByteSimd: Copy {
     /// # Safety
     /// `LANES` values are readable at `at`.
     unsafe fn load_f(self, at: *const f32) -> Self::F;
-    /// # Safety
-    /// `LANES` values are writable at `at`.
-    unsafe fn store_f(self, at: *mut f32, v: Self::F);
 
     /// The first `n[i]` bytes of quarter `i` to place `i`, multiples of 4.
     ///

@@ -64,26 +64,52 @@ pub struct Residual {
     pub scale: f32,
 }
 
-/// Codes without a common step: `levels[number of thresholds ≤ v]`.
-#[derive(Clone, Debug, PartialEq)]
+/// Codes of which few are used: a code becomes `levels[number of bounds ≤ code]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steps {
-    /// Ascending, at most 255.
-    pub thresholds: Vec<f32>,
-    /// One more than thresholds.
-    pub levels: Vec<u8>,
+    first: u8,
+    /// Of each bound: how much further the next level is, modulo 256.
+    rises: Vec<(u8, u8)>,
 }
 
 impl Steps {
-    /// The code of `v`.
-    pub fn encode(&self, v: f32) -> u8 {
-        self.levels[self.thresholds.iter().filter(|&&t| t <= v).count()]
+    /// With `bounds` ascending and one more of `levels`.
+    ///
+    /// # Panics
+    /// Their numbers do not match, or bounds do not ascend.
+    pub fn new(bounds: &[u8], levels: &[u8]) -> Steps {
+        assert_eq!(levels.len(), bounds.len() + 1, "a level on each side of every bound");
+        assert!(bounds.is_sorted(), "bounds ascend");
+        let rises =
+            bounds.iter().zip(levels.windows(2)).map(|(&bound, pair)| (bound, pair[1].wrapping_sub(pair[0])));
+        Steps { first: levels[0], rises: rises.collect() }
+    }
+
+    /// The level of a code.
+    pub fn level(&self, code: u8) -> u8 {
+        let passed = self.rises.iter().filter(|(bound, _)| *bound <= code);
+        passed.fold(self.first, |level, (_, rise)| level.wrapping_add(*rise))
+    }
+
+    /// The bounds.
+    pub fn bounds(&self) -> impl Iterator<Item = u8> {
+        self.rises.iter().map(|&(bound, _)| bound)
+    }
+
+    /// The levels, one more than bounds.
+    pub fn levels(&self) -> impl Iterator<Item = u8> {
+        let above = self.rises.iter().scan(self.first, |level, &(_, rise)| {
+            *level = level.wrapping_add(rise);
+            Some(*level)
+        });
+        std::iter::once(self.first).chain(above)
     }
 }
 
 /// How a layer's sums become the codes of its output edge.
 ///
-/// `v = sum·scale[c]`, through `inner` if there is one, plus the residual if there is one; then `steps` if given,
-/// else `code`.
+/// `v = sum·scale[c]`, through `inner` if there is one, plus the residual if there is one; then `code`, and `steps` of that code
+/// if there are any.
 #[derive(Clone, Debug)]
 pub struct Requantize {
     /// `[channels]`, then zeros up to a multiple of [`LANES`].
@@ -97,7 +123,7 @@ pub struct Requantize {
     pub inner: Option<Inner>,
     /// What is added.
     pub residual: Option<Residual>,
-    /// Takes the place of `code`.
+    /// What becomes of the code.
     pub steps: Option<Steps>,
 }
 
@@ -144,14 +170,11 @@ impl Requantize {
     /// Whether it fits a layer whose output is `output` with `channels` channels.
     ///
     /// # Errors
-    /// The number of scales, the residual's plane or the number of levels does not.
+    /// The number of scales or the residual's plane does not.
     pub fn check(&self, output: &Plane, channels: usize) -> Result<(), ShapeError> {
         crate::error::length("scales", self.channels, channels)?;
         if let Some(residual) = &self.residual {
             residual.plane.check("residual", [output.h, output.w, output.c], [0; 4])?;
-        }
-        if let Some(steps) = &self.steps {
-            crate::error::length("levels", steps.levels.len(), steps.thresholds.len() + 1)?;
         }
         Ok(())
     }
@@ -167,10 +190,8 @@ impl Requantize {
         if let Some(added) = &self.residual {
             v += (f32::from(residual) - f32::from(added.zero)) * added.scale;
         }
-        match &self.steps {
-            Some(steps) => steps.encode(v),
-            None => self.code.encode(v),
-        }
+        let code = self.code.encode(v);
+        self.steps.as_ref().map_or(code, |steps| steps.level(code))
     }
 }
 
@@ -208,9 +229,12 @@ mod tests {
     }
 
     #[test]
-    fn steps_count_thresholds_up_to_the_value() {
+    fn steps_count_bounds_up_to_the_code() {
         let mut requantize = Requantize::new(&[1.0], BYTE);
-        requantize.steps = Some(Steps { thresholds: vec![-1.0, 2.0], levels: vec![9, 4, 7] });
+        let steps = Steps::new(&[2, 5], &[9, 4, 7]);
+        assert!(steps.bounds().eq([2, 5]) && steps.levels().eq([9, 4, 7]));
+        requantize.steps = Some(steps);
+        // Sums are three below their codes.
         assert_eq!([-2, -1, 1, 2].map(|sum| requantize.encode(0, sum, 0)), [9, 4, 4, 7]);
     }
 }

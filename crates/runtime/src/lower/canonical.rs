@@ -4,7 +4,7 @@ use super::{Scales, prepare, scales};
 use crate::RuntimeError;
 use lowbit_engine::evaluate_for_pass;
 use lowbit_graph::passes::{dead_nodes, fuse_fake_quantize, identities};
-use lowbit_graph::{Graph, Op, ValueId};
+use lowbit_graph::{Graph, ValueId};
 use std::collections::HashMap;
 
 /// The prepared network, and the scales of its integer constants, taken before they were folded.
@@ -24,9 +24,9 @@ fn share(graph: &mut Graph) {
     let mut first: HashMap<ValueId, Vec<usize>> = HashMap::new();
     let mut twins = Vec::new();
     for (n, node) in graph.nodes.iter().enumerate() {
-        let (Op::FakeQuantize(op), Some(input)) = (&node.op, node.input(0)) else { continue };
+        let Some(input) = node.input(0).filter(|_| node.op.is_rounding()) else { continue };
         let known = first.entry(input).or_default();
-        let same = |&&m: &&usize| matches!(&graph.nodes[m].op, Op::FakeQuantize(o) if o.code == op.code);
+        let same = |&&m: &&usize| graph.nodes[m].op == node.op;
         match known.iter().find(same) {
             Some(&m) if !graph.outputs.contains(&node.outputs[0]) => {
                 twins.push((node.outputs[0], graph.nodes[m].outputs[0]));

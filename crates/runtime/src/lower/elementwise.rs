@@ -26,7 +26,7 @@ pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<Buffer
     let x = lower.codes(source);
     let y = lower.code_buffer(id, grid)?;
     let name = lower.graph.value(id).name.clone();
-    Some(lower.step(name, Lookup { table: Box::new(table) }, vec![x], y))
+    Some(lower.step(name, Lookup { table: Box::new(table), levels: None }, vec![x], y))
 }
 
 /// The one coded edge that a value is an elementwise function of.
@@ -59,7 +59,8 @@ fn source(lower: &Lower, id: ValueId, depth: usize) -> Option<ValueId> {
 /// has two coded edges, and one is made from the other.
 fn root(lower: &Lower, id: ValueId) -> ValueId {
     let Some((_, node)) = lower.producer(id) else { return id };
-    let Some(input) = node.input(0).filter(|_| matches!(node.op, Op::FakeQuantize(_))) else { return id };
+    let rounds = matches!(node.op, Op::FakeQuantize(_) | Op::FakeLevels(_));
+    let Some(input) = node.input(0).filter(|_| rounds) else { return id };
     match lower.producer(input) {
         Some((_, node)) if is_elementwise(&node.op) && node.inputs.iter().flatten().count() == 1 => {
             source(lower, input, DEPTH / 2).unwrap_or(id)
@@ -107,5 +108,5 @@ fn is_elementwise(op: &Op) -> bool {
             | Op::Mul(_)
             | Op::Div(_)
             | Op::Pow(_)
-    ) || matches!(op, Op::FakeQuantize(op) if Grid::of(&op.code).is_some())
+    ) || Grid::of_rounding(op).is_some()
 }

@@ -1,4 +1,4 @@
-//! What is decided once all steps are known: additions into the layer before them, and borders.
+//! What is decided once all steps are known: additions and levels into the layer before them, and borders.
 
 use super::Lower;
 use crate::ops::{Layer, Op};
@@ -8,8 +8,7 @@ use std::collections::HashMap;
 /// Moves an addition into the layer that made one of its operands, where nothing else reads that: the layer then rounds to the edge
 /// between in registers. The later of two layers takes it.
 pub(super) fn residuals(lower: &mut Lower) {
-    let mut readers: HashMap<BufferId, usize> = HashMap::new();
-    lower.steps.iter().flat_map(|s| &s.reads).for_each(|&r| *readers.entry(r).or_default() += 1);
+    let readers = readers(lower);
     let mut n = 0;
     while n < lower.steps.len() {
         if let Some((layer, operand)) = fusable(lower, n, &readers) {
@@ -19,6 +18,42 @@ pub(super) fn residuals(lower: &mut Lower) {
             n += 1;
         }
     }
+}
+
+/// Lets a layer or table round to the levels that follow it, where nothing else reads the codes between.
+pub(super) fn levels(lower: &mut Lower) {
+    let readers = readers(lower);
+    let mut n = 0;
+    while n < lower.steps.len() {
+        match rounds(lower, n, &readers) {
+            Some((before, op)) => {
+                let write = lower.steps.remove(n).writes;
+                (lower.steps[before].op, lower.steps[before].writes) = (op, write);
+            }
+            None => n += 1,
+        }
+    }
+}
+
+/// The step before the rounding to levels at `n` that can do it, and what it then is.
+fn rounds(lower: &Lower, n: usize, readers: &HashMap<BufferId, usize>) -> Option<(usize, Op)> {
+    let Op::Lookup(lookup) = &lower.steps[n].op else { return None };
+    let levels = lookup.levels.as_ref()?;
+    let buffer = lower.steps[n].reads[0];
+    let before = lower.steps[..n].iter().rposition(|s| s.writes.contains(&buffer))?;
+    let op = match &lower.steps[before].op {
+        Op::Layer(layer) => Layer { levels: Some(levels.clone()), ..layer.clone() }.into(),
+        Op::Lookup(first) => first.then(lookup).into(),
+        _ => return None,
+    };
+    (readers.get(&buffer) == Some(&1)).then_some((before, op))
+}
+
+/// How many steps read each buffer.
+fn readers(lower: &Lower) -> HashMap<BufferId, usize> {
+    let mut readers = HashMap::new();
+    lower.steps.iter().flat_map(|s| &s.reads).for_each(|&r| *readers.entry(r).or_default() += 1);
+    readers
 }
 
 /// The layer that can take the addition at `n`, and which operand it makes.

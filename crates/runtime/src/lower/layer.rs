@@ -64,6 +64,7 @@ fn plan(lower: &Lower, group: &Group, want: Want) -> Result<Plan, String> {
         bounds,
         inner: None,
         residual: residual.map(|(_, grid)| grid),
+        levels: None,
     };
     Ok(Plan { data, layer, residual })
 }

@@ -22,7 +22,7 @@ pub(super) fn passes_codes(lower: &Lower, node: &Node, id: ValueId) -> bool {
 /// The step of such a node.
 pub(super) fn lower(lower: &mut Lower, node: &Node, id: ValueId, grid: Grid) -> BufferId {
     let name = node.name.clone();
-    if let Some((root, take)) = taken(lower, id, grid) {
+    if let Some((root, take)) = taken(lower, id) {
         let x = lower.codes(root);
         let y = lower.code_buffer(id, grid).expect("passes_codes() looked at its shape");
         return lower.step(name, take, vec![x], y);
@@ -42,18 +42,18 @@ pub(super) fn lower(lower: &mut Lower, node: &Node, id: ValueId, grid: Grid) -> 
 }
 
 /// What `id` takes by index, and from where, through all nodes that do nothing else.
-fn taken(lower: &Lower, id: ValueId, grid: Grid) -> Option<(ValueId, Take)> {
+fn taken(lower: &Lower, id: ValueId) -> Option<(ValueId, Take)> {
     let (_, node) = lower.producer(id)?;
     let here = take(lower, node, id)?;
     let mut root = node.input(0)?;
     // Files round again behind every node; to the same codes, that is nothing.
     while let Some((_, node)) = lower.producer(root)
-        && let (Op::FakeQuantize(_), Some(source)) = (&node.op, node.input(0))
-        && lower.grid(source) == Some(grid)
+        && let Some(source) = node.input(0)
+        && lower.changes_nothing(&node.op, source)
     {
         root = source;
     }
-    match taken(lower, root, grid) {
+    match taken(lower, root) {
         Some((first, before)) => Some((first, here.after(&before))),
         None => Some((root, here)),
     }

@@ -3,7 +3,7 @@
 use super::{Around, Io, Kernel};
 use crate::Grid;
 use crate::program::Content;
-use lowbit_kernels::integer::{Inner, IntConv2d, Plane, Requantize, Residual, WeightBits, Weights};
+use lowbit_kernels::integer::{Inner, IntConv2d, Plane, Requantize, Residual, Steps, WeightBits, Weights};
 use lowbit_kernels::{Conv2d, ShapeError, layout};
 use std::ops::Range;
 
@@ -26,6 +26,8 @@ pub(crate) struct Layer {
     /// The edge between sum and addition, held to the layer's own clip.
     pub(crate) inner: Option<Grid>,
     pub(crate) residual: Option<Grid>,
+    /// The codes of the output that are used, where these are few.
+    pub(crate) levels: Option<Steps>,
 }
 
 impl Layer {
@@ -37,7 +39,9 @@ impl Layer {
             _ => format!("depthwise conv {kh}×{kw}"),
         };
         let added = if self.residual.is_some() { ", + residual" } else { "" };
-        format!("{kind}, {in_c} → {out_c}, weights of {} bits{added}", self.bits.bits())
+        let levels =
+            self.levels.as_ref().map_or(String::new(), |l| format!(", to {} levels", l.levels().count()));
+        format!("{kind}, {in_c} → {out_c}, weights of {} bits{added}{levels}", self.bits.bits())
     }
 
     pub(super) fn kernel(&self, around: &Around<'_>) -> Result<Ready, ShapeError> {
@@ -67,6 +71,7 @@ impl Layer {
                     zero: residual.zero,
                     scale: residual.scale / grid.scale,
                 });
+                requantize.steps = self.levels.clone();
                 End::Codes(requantize)
             }
         };

@@ -3,12 +3,14 @@
 use super::{Around, Io, Kernel};
 use crate::Grid;
 use lowbit_kernels::Isa;
-use lowbit_kernels::integer::{Plane, Table, lookup};
+use lowbit_kernels::integer::{Plane, Steps, Table, lookup};
 
 /// `table[code]`.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Lookup {
     pub(crate) table: Box<Table>,
+    /// The same, where all it does is to round codes of one grid to levels.
+    pub(crate) levels: Option<Steps>,
 }
 
 /// The code on one grid of each code on another.
@@ -17,6 +19,25 @@ pub(super) fn table(from: Grid, to: Grid) -> Table {
 }
 
 impl Lookup {
+    /// Rounding to levels.
+    pub(crate) fn to_levels(levels: Steps) -> Lookup {
+        let table = std::array::from_fn(|code| levels.level(code as u8));
+        Lookup { table: Box::new(table), levels: Some(levels) }
+    }
+
+    /// This one and then `next`.
+    pub(crate) fn then(&self, next: &Lookup) -> Lookup {
+        let table = self.table.map(|code| next.table[usize::from(code)]);
+        Lookup { table: Box::new(table), levels: None }
+    }
+
+    pub(super) fn what(&self) -> String {
+        match &self.levels {
+            Some(levels) => format!("to {} levels", levels.levels().count()),
+            None => "table look-up".into(),
+        }
+    }
+
     pub(super) fn kernel(&self, around: &Around<'_>) -> Ready {
         let (input, output) = (around.reads[0].codes().0, around.write.codes().0);
         Ready { isa: around.isa, table: self.table.clone(), input, output }

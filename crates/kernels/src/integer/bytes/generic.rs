@@ -46,6 +46,14 @@ macro_rules! generic {
                 zip(a, b, |a, b| zip(a, b, u8::min))
             }
             #[inline(always)]
+            fn add_from(self, sum: Self::B, code: Self::B, bound: Self::B, rise: Self::B) -> Self::B {
+                let reached = zip(code, bound, |code, bound| zip(code, bound, |code, bound| code >= bound));
+                let added = zip(reached, rise, |reached, rise| {
+                    zip(reached, rise, |r, rise| if r { rise } else { 0 })
+                });
+                zip(sum, added, |sum, added| zip(sum, added, u8::wrapping_add))
+            }
+            #[inline(always)]
             fn nibbles(self, a: Self::B) -> [Self::B; 2] {
                 [0, 4].map(|shift| a.map(|four| four.map(|byte| byte >> shift & 15)))
             }
@@ -193,11 +201,6 @@ macro_rules! generic {
             unsafe fn load_f(self, at: *const f32) -> Self::F {
                 // SAFETY: the caller gives `LANES` readable values; f32 pointers are aligned for an array of f32.
                 unsafe { at.cast::<Self::F>().read() }
-            }
-            #[inline(always)]
-            unsafe fn store_f(self, at: *mut f32, v: Self::F) {
-                // SAFETY: the caller gives room for `LANES` values; f32 pointers are aligned for an array of f32.
-                unsafe { at.cast::<Self::F>().write(v) }
             }
         }
     };

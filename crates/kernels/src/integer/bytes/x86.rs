@@ -8,7 +8,8 @@ use super::{ByteKernel, ByteSimd, Generic};
 /// The intrinsics of one width under common names.
 macro_rules! width {
     ($width:ident, $features:literal, $int:ident, $float:ident, {$($intrinsic:ident as $name:ident),* $(,)?}, |$a:ident| $ordered:expr,
-     |$b:ident| $rows:expr, |$at:ident| $lanes:expr, |$v:ident, $to:ident| $quarters:expr) => {
+     |$b:ident| $rows:expr, |$sum:ident, $code:ident, $bound:ident, $rise:ident| $add_from:expr,
+     |$at:ident| $lanes:expr, |$v:ident, $to:ident| $quarters:expr) => {
         mod $width {
             use std::arch::x86_64::*;
             pub(super) use std::arch::x86_64::{$float as Float, $int as Int, $($intrinsic as $name),*};
@@ -25,6 +26,13 @@ macro_rules! width {
             #[target_feature(enable = $features)]
             pub(super) fn rows($b: Int) -> Int {
                 $rows
+            }
+
+            /// `sum + rise` where `code >= bound`, else `sum`.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) fn add_from($sum: Int, $code: Int, $bound: Int, $rise: Int) -> Int {
+                $add_from
             }
 
             /// A quarter of the bytes to each place.
@@ -52,7 +60,7 @@ macro_rules! width {
     };
 }
 
-width!(w512, "avx512f", __m512i, __m512, {
+width!(w512, "avx512f,avx512bw", __m512i, __m512, {
     _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_and_si512 as and, _mm512_or_si512 as or, _mm512_slli_epi32 as slli_epi32,
     _mm512_set1_epi8 as set1_epi8, _mm512_set1_epi16 as set1_epi16, _mm512_set1_epi32 as set1_epi32,
     _mm512_max_epu8 as max_epu8, _mm512_min_epu8 as min_epu8, _mm512_srli_epi16 as srli_epi16,
@@ -61,11 +69,12 @@ width!(w512, "avx512f", __m512i, __m512, {
     _mm512_packs_epi32 as packs_epi32, _mm512_adds_epi16 as adds_epi16, _mm512_packus_epi16 as packus_epi16,
     _mm512_add_epi32 as add_epi32, _mm512_sub_epi32 as sub_epi32,
     _mm512_cvtepi32_ps as to_float, _mm512_cvtps_epi32 as to_int,
-    _mm512_loadu_ps as load_ps, _mm512_storeu_ps as store_ps, _mm512_set1_ps as set1_ps,
+    _mm512_loadu_ps as load_ps, _mm512_set1_ps as set1_ps,
     _mm512_add_ps as add_ps, _mm512_mul_ps as mul_ps, _mm512_div_ps as div_ps,
     _mm512_max_ps as max_ps, _mm512_min_ps as min_ps,
 }, |a| _mm512_maskz_mov_ps(_mm512_cmp_ps_mask::<_CMP_ORD_Q>(a, a), a),
 |b| _mm512_permutexvar_epi32(_mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15), b),
+|sum, code, bound, rise| _mm512_mask_add_epi8(sum, _mm512_cmpge_epu8_mask(code, bound), sum, rise),
 |at| _mm512_cvtepu8_epi32(_mm_loadu_si128(at.cast())), |v, to| {
     _mm_storeu_si128(to[0].cast(), _mm512_castsi512_si128(v));
     _mm_storeu_si128(to[1].cast(), _mm512_extracti32x4_epi32::<1>(v));
@@ -82,13 +91,17 @@ width!(w256, "avx2", __m256i, __m256, {
     _mm256_packs_epi32 as packs_epi32, _mm256_adds_epi16 as adds_epi16, _mm256_packus_epi16 as packus_epi16,
     _mm256_add_epi32 as add_epi32, _mm256_sub_epi32 as sub_epi32,
     _mm256_cvtepi32_ps as to_float, _mm256_cvtps_epi32 as to_int,
-    _mm256_loadu_ps as load_ps, _mm256_storeu_ps as store_ps, _mm256_set1_ps as set1_ps,
+    _mm256_loadu_ps as load_ps, _mm256_set1_ps as set1_ps,
     _mm256_add_ps as add_ps, _mm256_mul_ps as mul_ps, _mm256_div_ps as div_ps,
     _mm256_max_ps as max_ps, _mm256_min_ps as min_ps,
     _mm256_slli_epi16 as slli_epi16, _mm256_srai_epi16 as srai_epi16,
     _mm256_madd_epi16 as madd_epi16, _mm256_maddubs_epi16 as maddubs_epi16,
 }, |a| _mm256_and_ps(a, _mm256_cmp_ps::<_CMP_ORD_Q>(a, a)),
 |b| _mm256_permutevar8x32_epi32(b, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7)),
+|sum, code, bound, rise| {
+    let reached = _mm256_cmpeq_epi8(_mm256_max_epu8(code, bound), code);
+    _mm256_add_epi8(sum, _mm256_and_si256(rise, reached))
+},
 |at| _mm256_cvtepu8_epi32(_mm_loadl_epi64(at.cast())), |v, to| {
     let (low, high) = (_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v));
     _mm_storel_epi64(to[0].cast(), low);
@@ -106,13 +119,17 @@ width!(w128, "avx2", __m128i, __m128, {
     _mm_packs_epi32 as packs_epi32, _mm_adds_epi16 as adds_epi16, _mm_packus_epi16 as packus_epi16,
     _mm_add_epi32 as add_epi32, _mm_sub_epi32 as sub_epi32,
     _mm_cvtepi32_ps as to_float, _mm_cvtps_epi32 as to_int,
-    _mm_loadu_ps as load_ps, _mm_storeu_ps as store_ps, _mm_set1_ps as set1_ps,
+    _mm_loadu_ps as load_ps, _mm_set1_ps as set1_ps,
     _mm_add_ps as add_ps, _mm_mul_ps as mul_ps, _mm_div_ps as div_ps,
     _mm_max_ps as max_ps, _mm_min_ps as min_ps,
     _mm_slli_epi16 as slli_epi16, _mm_srai_epi16 as srai_epi16,
     _mm_madd_epi16 as madd_epi16, _mm_maddubs_epi16 as maddubs_epi16,
 }, |a| _mm_and_ps(a, _mm_cmpord_ps(a, a)),
 |b| b,
+|sum, code, bound, rise| {
+    let reached = _mm_cmpeq_epi8(_mm_max_epu8(code, bound), code);
+    _mm_add_epi8(sum, _mm_and_si128(rise, reached))
+},
 |at| _mm_cvtepu8_epi32(_mm_cvtsi32_si128(at.cast::<i32>().read_unaligned())), |v, to| {
     to[0].cast::<i32>().write_unaligned(_mm_extract_epi32::<0>(v));
     to[1].cast::<i32>().write_unaligned(_mm_extract_epi32::<1>(v));
@@ -360,6 +377,11 @@ macro_rules! vector {
                 unsafe { $width::min_epu8(a, b) }
             }
             #[inline(always)]
+            fn add_from(self, sum: Self::B, code: Self::B, bound: Self::B, rise: Self::B) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::add_from(sum, code, bound, rise) }
+            }
+            #[inline(always)]
             fn nibbles(self, a: Self::B) -> [Self::B; 2] {
                 // SAFETY: see the head of this block.
                 unsafe {
@@ -566,11 +588,6 @@ macro_rules! vector {
             unsafe fn load_f(self, at: *const f32) -> Self::F {
                 // SAFETY: see the head of this block.
                 unsafe { $width::load_ps(at) }
-            }
-            #[inline(always)]
-            unsafe fn store_f(self, at: *mut f32, v: Self::F) {
-                // SAFETY: see the head of this block.
-                unsafe { $width::store_ps(at, v) }
             }
         }
     };

@@ -84,9 +84,9 @@ fn cases() -> impl Strategy<Value = Case> {
             requantize.inner = inner.map(|code| Inner { code, scale: 0.37 });
             let plane = Plane { c: output.c + 4 * more[2], border: added, ..output };
             requantize.residual = residual.then_some(Residual { plane, zero, scale: 0.21 });
-            requantize.steps = steps.map(|count| Steps {
-                thresholds: (0..count).map(|i| i as f32 * 3.5 - 40.0).collect(),
-                levels: bytes(count + 1, 6),
+            requantize.steps = steps.map(|count| {
+                let bounds: Vec<u8> = (0..count).map(|i| (i * 200 / count) as u8 + 20).collect();
+                Steps::new(&bounds, &bytes(count + 1, 6))
             });
             Case { shape, input, output, bits, zero_x: zero.min(max_x), max_x, images, requantize }
         })

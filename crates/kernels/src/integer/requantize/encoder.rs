@@ -1,7 +1,7 @@
 //! Requantization of vectors of sums, in registers: [`Requantize::encode`] lane by lane.
 
 use super::{Code, Requantize, Steps};
-use crate::integer::bytes::{ByteSimd, MAX_BYTES};
+use crate::integer::bytes::ByteSimd;
 
 /// The constants of a [`Requantize`] as vectors.
 #[derive(Clone, Copy)]
@@ -64,9 +64,6 @@ impl<'a, S: ByteSimd> Encoder<'a, S> {
                 v[i] = s.add(v[i], s.mul(s.float(s.sub_i(residual[i], zero)), scale));
             }
         }
-        if let Some(steps) = self.steps {
-            return levels(s, steps, v);
-        }
         if let Some(bounds) = self.bounds {
             for v in &mut v {
                 *v = clip(s, *v, bounds);
@@ -76,23 +73,20 @@ impl<'a, S: ByteSimd> Encoder<'a, S> {
         for i in 0..4 {
             codes[i] = s.round(v[i]);
         }
-        s.min_b(s.max_b(s.saturate(codes, self.zero), self.ends[0]), self.ends[1])
+        let codes = s.min_b(s.max_b(s.saturate(codes, self.zero), self.ends[0]), self.ends[1]);
+        match self.steps {
+            Some(steps) => levels(s, steps, codes),
+            None => codes,
+        }
     }
 }
 
-/// The level of each lane: plain loops, which the compiler turns into vectors but for the look-up.
+/// The level of each code.
 #[inline(always)]
-fn levels<S: ByteSimd>(s: S, steps: &Steps, v: [S::F; 4]) -> S::B {
-    let mut values = [0.0; MAX_BYTES];
-    for (i, v) in v.into_iter().enumerate() {
-        // SAFETY: four vectors of `LANES` lanes are at most `MAX_BYTES` lanes.
-        unsafe { s.store_f(values.as_mut_ptr().add(i * S::LANES), v) }
+fn levels<S: ByteSimd>(s: S, steps: &Steps, codes: S::B) -> S::B {
+    let mut levels = s.splat_b(steps.first);
+    for &(bound, rise) in &steps.rises {
+        levels = s.add_from(levels, codes, s.splat_b(bound), s.splat_b(rise));
     }
-    let mut passed = [0u32; MAX_BYTES];
-    for &threshold in &steps.thresholds {
-        for (passed, &value) in passed[..S::BYTES].iter_mut().zip(&values) {
-            *passed += u32::from(threshold <= value);
-        }
-    }
-    s.read(&passed.map(|passed| steps.levels[passed as usize])[..S::BYTES])
+    levels
 }

@@ -63,8 +63,8 @@ fn requantize(case: &Case) -> Requantize {
         requantize.residual = Some(Residual { plane: case.residual, zero: 128, scale: 0.75 });
     }
     if case.parts[2] {
-        let thresholds = (0..15).map(|i| i as f32 * 3.5 - 20.0).collect();
-        requantize.steps = Some(Steps { thresholds, levels: bytes(16, 9) });
+        let bounds: Vec<u8> = (0..15).map(|i| 20 + 14 * i).collect();
+        requantize.steps = Some(Steps::new(&bounds, &bytes(16, 9)));
     }
     requantize
 }
