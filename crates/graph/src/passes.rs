@@ -26,7 +26,7 @@ pub use error::PassError;
 pub use fake_quantize::fuse_fake_quantize;
 pub use groups::{Group, groups};
 pub use identities::identities;
-pub use prepare::prepare;
+pub use prepare::{prepare, prepare_to_train};
 pub use segment::{between, segment};
 pub use specialize::specialize;
 

@@ -17,6 +17,7 @@ mod report_file;
 mod run;
 mod shared;
 mod size;
+mod train;
 mod zoo;
 
 use std::process::ExitCode;
@@ -42,6 +43,7 @@ enum Command {
     Demo(demo::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
+    Train(train::Args),
     Evaluate(evaluate::Args),
     Run(run::Args),
     Bench(bench::Args),
@@ -68,6 +70,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),

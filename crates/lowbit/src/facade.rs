@@ -11,6 +11,9 @@ use serde::Serialize;
 
 use crate::{Inspection, Progress, pipeline};
 
+/// Target of training when none is named.
+pub const DEFAULT_TRAINING_TARGET: &str = "products";
+
 /// Recipe used when none is named.
 pub const DEFAULT_RECIPE: &str = "w8a8";
 
@@ -63,8 +66,53 @@ pub struct Outcome {
     pub bytes: Vec<u8>,
     /// What it cost.
     pub report: Report,
-    /// What a killed run would have gone on from, if there is any: to be removed once the bytes are safe.
+    /// What a killed run would have gone on from: to be removed once the bytes are safe.
+    pub state: Vec<PathBuf>,
+}
+
+/// What to train, and how.
+#[derive(Clone, Debug)]
+pub struct TrainJob {
+    /// ONNX file of the float network.
+    pub model: PathBuf,
+    /// Labelled samples to train on.
+    pub data: PathBuf,
+    /// Labelled samples to score on after each epoch.
+    pub validation: Option<PathBuf>,
+    /// Name of a built-in training recipe, or a TOML file.
+    pub recipe: String,
+    /// Name of a built-in target, or a TOML file.
+    pub target: String,
+    /// Form of the written file; `None` for the target's own.
+    pub flavour: Option<String>,
+    /// Passes over the samples, of each stage; `None` for the recipe's.
+    pub epochs: Option<u64>,
+    /// Steps instead.
+    pub steps: Option<u64>,
+    /// Samples of a step; `None` for the recipe's.
+    pub batch: Option<usize>,
+    /// Base of the learning rate; `None` for the recipe's.
+    pub learning_rate: Option<f64>,
+    /// Whether the best validated epoch is written rather than the last.
+    pub best: bool,
+    /// Where each epoch leaves a line of JSON.
+    pub metrics: Option<PathBuf>,
+    /// Seed of everything random; `None` for the recipe's.
+    pub seed: Option<u64>,
+    /// At most this many training samples, the first of a seeded shuffle.
+    pub limit: Option<usize>,
+    /// Worker threads; `None` for one per core.
+    pub threads: Option<usize>,
+    /// Name of a preprocessing preset, or a TOML file; `None` to choose from the data.
+    pub preprocess: Option<String>,
+    /// Memory for the samples, in bytes; `None` for half of what is free. More goes to a temporary file.
+    pub cache_bytes: Option<u64>,
+    /// What a killed run goes on from; `None` to save nothing.
     pub state: Option<PathBuf>,
+    /// Whether to leave unused what a killed run saved.
+    pub fresh: bool,
+    /// Whether to stop once everything is read and it is said what the run would take.
+    pub dry_run: bool,
 }
 
 /// What runs a network.
@@ -226,6 +274,14 @@ pub struct DemoOutcome {
 /// When a file cannot be read or is refused, with the file and the place.
 pub fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     pipeline::quantize(job, progress)
+}
+
+/// Trains a network, in few bits or in float.
+///
+/// # Errors
+/// When a file cannot be read or is refused, with the file and the place; when the loss stops being a number.
+pub fn train(job: &TrainJob, progress: &dyn Progress) -> Result<Outcome> {
+    pipeline::train(job, progress)
 }
 
 /// Scores networks side by side.

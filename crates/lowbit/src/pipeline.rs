@@ -14,6 +14,7 @@ mod runner;
 mod score;
 mod stages;
 mod state;
+mod train;
 
 pub(crate) use bench::bench;
 pub(crate) use demo::demo;
@@ -21,3 +22,4 @@ pub(crate) use evaluate::evaluate;
 pub(crate) use inspect::inspect;
 pub(crate) use quantize::quantize;
 pub(crate) use run::run;
+pub(crate) use train::train;

@@ -12,6 +12,9 @@ pub trait Progress: Sync {
     /// `steps` more of the current stage are done.
     fn advance(&self, steps: u64);
 
+    /// How the current stage is doing, such as its loss: shown beside its bar until the next word.
+    fn say(&self, _text: &str) {}
+
     /// A fact that will be in the report, for whoever watches now.
     fn note(&self, text: &str);
 

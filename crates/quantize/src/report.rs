@@ -19,6 +19,43 @@ pub struct Report {
     pub notes: Vec<String>,
     /// Wall seconds of each stage, in order.
     pub stages: Vec<Stage>,
+    /// How training went, where there was some.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub training: Option<TrainingLog>,
+}
+
+/// How training went.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct TrainingLog {
+    /// Quantizers, by layer or edge, in the order of [`Epoch::learned`].
+    pub names: Vec<String>,
+    /// Epochs done.
+    pub epochs: Vec<Epoch>,
+}
+
+/// What one epoch came to.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Epoch {
+    /// Its number, from 1.
+    pub epoch: u64,
+    /// Steps done at its end.
+    pub step: u64,
+    /// Stage of the run, from 1.
+    pub stage: u64,
+    /// Learning rate of its last step.
+    pub learning_rate: f64,
+    /// Mean loss of its samples, as each step found them.
+    pub loss: f64,
+    /// Correct first guesses on them, in percent.
+    pub train_top1: f64,
+    /// The same on the validation samples at its end.
+    pub validation_top1: Option<f64>,
+    /// Wall seconds of its steps (of those since the run last began, where it was killed within the epoch).
+    pub seconds: f64,
+    /// Samples per second.
+    pub images_per_second: f64,
+    /// The step or clip of each quantizer at its end.
+    pub learned: Vec<f32>,
 }
 
 /// The network as it was read.

@@ -13,6 +13,11 @@ use std::collections::{HashMap, HashSet};
 ///
 /// Outputs of the graph keep their names: there it is the value before the removed node that disappears.
 pub fn identities(graph: &mut Graph) {
+    identities_but(graph, |_| false);
+}
+
+/// [`identities`], leaving nodes that `keep` says.
+pub(super) fn identities_but(graph: &mut Graph, keep: impl Fn(&Node) -> bool) {
     let producers = graph.producers();
     let consumers = graph.consumers();
     let outputs: HashSet<ValueId> = graph.outputs.iter().copied().collect();
@@ -28,7 +33,9 @@ pub fn identities(graph: &mut Graph) {
         }
         let mask_used = node.outputs.iter().skip(1).any(|o| consumers.contains_key(o) || outputs.contains(o));
         let (through, output) = match (data_input(&node), node.outputs.first()) {
-            (Some(input), Some(&output)) if !mask_used && hands_on(graph, &nodes, &producers, &node) => {
+            (Some(input), Some(&output))
+                if !mask_used && !keep(&node) && hands_on(graph, &nodes, &producers, &node) =>
+            {
                 (input, output)
             }
             _ => {

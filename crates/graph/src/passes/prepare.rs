@@ -1,26 +1,39 @@
 //! The passes that a network just read goes through, in their order.
 
+use super::identities::identities_but;
 use super::{
     Evaluate, PassError, dead_nodes, fold_batch_norm, fold_constants, fuse_fake_quantize, identities,
 };
-use crate::Graph;
+use crate::{Graph, Op};
 
 /// The network as everything else wants it: sorted, without constants in disguise, nodes that do nothing, or batch
 /// normalization that a layer can absorb, and with rounding to a code as one node.
 ///
 /// # Errors
 /// When the graph is not acyclic or complete, or a node on constants cannot be computed.
-pub fn prepare(mut graph: Graph, evaluate: Evaluate<'_>) -> Result<Graph, PassError> {
+pub fn prepare(graph: Graph, evaluate: Evaluate<'_>) -> Result<Graph, PassError> {
+    let mut graph = prepare_to_train(graph, evaluate)?;
+    // Without the dropouts, more layers stand next to what they can absorb.
+    identities(&mut graph);
+    fold_batch_norm(&mut graph);
+    Ok(graph)
+}
+
+/// The same for training: batch normalization and dropout are still there. [`prepare`] of it is that of the file.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_to_train(mut graph: Graph, evaluate: Evaluate<'_>) -> Result<Graph, PassError> {
+    let drops = |node: &crate::Node| matches!(node.op, Op::Dropout(_));
     graph.sort()?;
     // Dead branches first: what nobody needs must not be able to fail.
     dead_nodes(&mut graph);
     // Codes before constants, so that a weight's chain counts as the one rounding it is.
-    identities(&mut graph);
+    identities_but(&mut graph, drops);
     fuse_fake_quantize(&mut graph);
     fold_constants(&mut graph, evaluate)?;
-    // Constants now known prove more nodes idle, and bring layers next to what they can absorb.
-    identities(&mut graph);
-    fold_batch_norm(&mut graph);
+    // Constants now known prove more nodes idle.
+    identities_but(&mut graph, drops);
     Ok(graph)
 }
 

@@ -30,7 +30,7 @@ pub(super) struct Args {
     seconds: f64,
 
     /// What runs the network [default: integer for quantized files, else simulated]
-    #[arg(long, value_name = "ENGINE", value_parser = shared::engine())]
+    #[arg(long, value_name = "ENGINE", value_parser = shared::one_of(Engine::ALL, Engine::name))]
     engine: Option<Engine>,
 
     /// Show the time of each node (integer engine; one thread)

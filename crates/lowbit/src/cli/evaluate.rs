@@ -25,7 +25,7 @@ pub(super) struct Args {
     skip: usize,
 
     /// What runs the networks; with several, separated by commas, each network is scored on each
-    #[arg(long, value_name = "ENGINE", value_delimiter = ',', default_value = Engine::default().name(), value_parser = shared::engine())]
+    #[arg(long, value_name = "ENGINE", value_delimiter = ',', default_value = Engine::default().name(), value_parser = shared::one_of(Engine::ALL, Engine::name))]
     engine: Vec<Engine>,
 
     /// Print JSON: an array with one object per network

@@ -35,6 +35,13 @@ pub(super) fn write(files: &[File]) -> Result<()> {
     Ok(())
 }
 
+/// Where a run that writes to `output` saves what it would go on from.
+pub(super) fn state_of(output: &Path) -> PathBuf {
+    let mut name = output.as_os_str().to_owned();
+    name.push(".state");
+    name.into()
+}
+
 /// Whether both paths lead to one file, which need not exist yet.
 pub(super) fn is_same(a: &Path, b: &Path) -> bool {
     let resolve = |path: &Path| {

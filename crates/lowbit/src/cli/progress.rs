@@ -27,15 +27,15 @@ impl Bars {
 impl Progress for Bars {
     fn stage(&self, name: &str, total: Option<u64>) {
         let template = match total {
-            Some(_) => "{msg:<24} {bar:28} {pos:>6}/{len} {eta:>6} left",
-            None => "{msg:<24} {spinner} {elapsed}",
+            Some(_) => "{prefix:<24} {bar:28} {pos:>6}/{len} {eta:>6} left  {msg}",
+            None => "{prefix:<24} {spinner} {elapsed}",
         };
         // The target is hidden when stderr is no terminal, and then nothing is drawn.
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style.progress_chars("━╸ "));
         }
-        bar.set_message(name.to_owned());
+        bar.set_prefix(name.to_owned());
         if total.is_none() {
             bar.enable_steady_tick(Duration::from_millis(120));
         }
@@ -45,6 +45,12 @@ impl Progress for Bars {
     fn advance(&self, steps: u64) {
         if let Some(bar) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             bar.inc(steps);
+        }
+    }
+
+    fn say(&self, text: &str) {
+        if let Some(bar) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
+            bar.set_message(printable(text).to_string());
         }
     }
 

@@ -1,10 +1,9 @@
 //! `lowbit quantize`: the main job.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use lowbit::facade::{self, Effort, QuantizeJob};
 use lowbit::{Progress, render};
 
@@ -46,7 +45,7 @@ pub(super) struct Args {
     validation: Option<PathBuf>,
 
     /// How long steps that learn (lapq, brecq, …) go on
-    #[arg(long, value_name = "EFFORT", default_value = Effort::default().name(), value_parser = effort())]
+    #[arg(long, value_name = "EFFORT", default_value = Effort::default().name(), value_parser = shared::one_of(Effort::ALL, Effort::name))]
     effort: Effort,
 
     /// Memory for what such steps keep of the samples, as in 512MiB or 2G; more goes to temporary files beside the
@@ -79,20 +78,6 @@ enum Flavour {
     Qonnx,
 }
 
-/// Names of efforts, as arguments.
-fn effort() -> impl TypedValueParser<Value = Effort> {
-    let named = |name: String| Effort::ALL.into_iter().find(|effort| effort.name() == name);
-    PossibleValuesParser::new(Effort::ALL.map(Effort::name))
-        .try_map(move |name| named(name).ok_or("unknown effort"))
-}
-
-/// Where a run that writes to `output` saves what it would go on from.
-fn state_of(output: &Path) -> PathBuf {
-    let mut name = output.as_os_str().to_owned();
-    name.push(".state");
-    name.into()
-}
-
 pub(super) fn run(args: &Args) -> Result<()> {
     let report_path = args.report.as_ref().map(ReportFile::path);
     // Before an hour of work, not after it.
@@ -122,7 +107,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         preprocess: args.samples.preprocess.clone(),
         effort: args.effort,
         cache_bytes: args.cache_bytes,
-        state: args.output.as_deref().filter(|_| !args.dry_run).map(state_of),
+        state: args.output.as_deref().filter(|_| !args.dry_run).map(files::state_of),
         fresh: args.fresh,
         detail: args.report.is_some(),
         dry_run: args.dry_run,
@@ -139,7 +124,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         whole.push((report.path().to_owned(), report.render(&outcome.report).into_bytes()));
     }
     files::write(&whole)?;
-    if let Some(state) = &outcome.state {
+    for state in &outcome.state {
         // A state that stays behind is only clutter: the next run says that it is done.
         let _ = std::fs::remove_file(state);
     }

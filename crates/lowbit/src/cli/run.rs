@@ -20,7 +20,7 @@ pub(super) struct Args {
     output: PathBuf,
 
     /// What runs the network
-    #[arg(long, value_name = "ENGINE", default_value = Engine::default().name(), value_parser = shared::engine())]
+    #[arg(long, value_name = "ENGINE", default_value = Engine::default().name(), value_parser = shared::one_of(Engine::ALL, Engine::name))]
     engine: Engine,
 
     #[command(flatten)]

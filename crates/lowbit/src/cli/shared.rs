@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use lowbit::facade::Engine;
 
 /// Where samples come from and how they are prepared.
 #[derive(clap::Args)]
@@ -29,11 +28,16 @@ pub(super) struct Samples {
     pub(super) seed: Option<u64>,
 }
 
-/// Names of engines, as arguments.
-pub(super) fn engine() -> impl TypedValueParser<Value = Engine> {
-    let named = |name: String| Engine::ALL.into_iter().find(|engine| engine.name() == name);
-    PossibleValuesParser::new(Engine::ALL.map(Engine::name))
-        .try_map(move |name| named(name).ok_or("unknown engine"))
+/// One of some values, by name.
+pub(super) fn one_of<T, const N: usize>(
+    all: [T; N],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T>
+where
+    T: Copy + Send + Sync + 'static,
+{
+    let named = move |given: String| all.into_iter().find(|value| name(*value) == given);
+    PossibleValuesParser::new(all.map(name)).try_map(move |given| named(given).ok_or("unknown name"))
 }
 
 /// A count that is not zero.

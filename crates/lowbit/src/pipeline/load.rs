@@ -5,7 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use lowbit_data::{Batch, Batches, Dataset, Options, Preprocess};
 use lowbit_engine::{bindings, evaluate_for_pass};
-use lowbit_graph::passes::{prepare, specialize};
+use lowbit_graph::passes::{prepare, prepare_to_train, specialize};
 use lowbit_graph::{Dim, Graph, TensorType};
 use lowbit_onnx::{ReadOptions, check_finite};
 use lowbit_quantize::report::Model;
@@ -35,12 +35,23 @@ pub(super) fn network(path: &Path) -> Result<Loaded> {
     loaded(graph, file_bytes).with_context(place)
 }
 
+/// The network of a file as training wants it, with batch normalization where the file has it, and as inference does.
+pub(super) fn network_to_train(path: &Path) -> Result<(Graph, Loaded)> {
+    let graph = lowbit_onnx::read_file_with(path, ReadOptions { finite: true })?;
+    let place = || format!("cannot use the network {}", path.display());
+    let file_bytes = std::fs::metadata(path).with_context(place)?.len();
+    let graph = prepare_to_train(graph, &evaluate_for_pass).with_context(place)?;
+    let folded = loaded(graph.clone(), file_bytes).with_context(place)?;
+    Ok((graph, folded))
+}
+
 /// The same from bytes in memory.
 pub(super) fn network_bytes(bytes: &[u8]) -> Result<Loaded> {
     loaded(lowbit_onnx::read_bytes(bytes, None)?, bytes.len() as u64)
 }
 
-fn loaded(graph: Graph, file_bytes: u64) -> Result<Loaded> {
+/// Prepares a graph.
+pub(super) fn loaded(graph: Graph, file_bytes: u64) -> Result<Loaded> {
     let quantized =
         graph.nodes.iter().any(|n| matches!(n.op.name(), "QuantizeLinear" | "DequantizeLinear" | "IntQuant"));
     let graph = prepare(graph, &evaluate_for_pass)?;

@@ -48,7 +48,7 @@ pub(super) fn recipe(name: &str) -> Result<Recipe> {
 }
 
 /// The built-in target of that name, or the file at that path.
-fn target(name: &str) -> Result<Target> {
+pub(super) fn target(name: &str) -> Result<Target> {
     match text_of(name)? {
         None => Ok(Target::named(name)?),
         Some((stem, text)) => Target::parse(&stem, &text).with_context(|| format!("cannot use {name}")),
@@ -56,7 +56,7 @@ fn target(name: &str) -> Result<Target> {
 }
 
 /// Stem and text of a file, if `name` is one rather than a built-in name.
-fn text_of(name: &str) -> Result<Option<(String, String)>> {
+pub(super) fn text_of(name: &str) -> Result<Option<(String, String)>> {
     let path = Path::new(name);
     if !name.ends_with(".toml") && !path.is_file() {
         return Ok(None);
@@ -145,7 +145,7 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     if job.dry_run {
         stages.note("dry run: nothing was written");
         (report.stages, report.notes) = stages.finish();
-        return Ok(Outcome { bytes: Vec::new(), report, state: None });
+        return Ok(Outcome { bytes: Vec::new(), report, state: Vec::new() });
     }
     stages.begin("write", None);
     let check = &seen.kept.first().context("no samples")?.input;
@@ -172,11 +172,11 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
         sensitivity(&calibrated, &quantized.plan, check, &mut report, &stages)?;
     }
     (report.stages, report.notes) = stages.finish();
-    Ok(Outcome { bytes: quantized.bytes, report, state: kept().map(Path::to_owned) })
+    Ok(Outcome { bytes: quantized.bytes, report, state: kept().map(Path::to_owned).into_iter().collect() })
 }
 
 /// The folder that a file lies in.
-fn folder_of(path: &Path) -> PathBuf {
+pub(super) fn folder_of(path: &Path) -> PathBuf {
     path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new(".")).to_owned()
 }
 

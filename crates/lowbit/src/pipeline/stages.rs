@@ -37,6 +37,11 @@ impl<'a> Stages<'a> {
         self.progress.advance(steps as u64);
     }
 
+    /// How the current stage is doing, for whoever watches now.
+    pub(super) fn say(&self, text: &str) {
+        self.progress.say(text);
+    }
+
     /// A fact for the report, and for whoever watches now.
     pub(super) fn note(&self, text: impl Into<String>) {
         let text = text.into();

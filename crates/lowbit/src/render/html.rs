@@ -10,6 +10,7 @@ mod layers;
 mod parts;
 mod run;
 mod summary;
+mod training;
 mod windows;
 
 use lowbit_quantize::report::Report;
@@ -35,6 +36,7 @@ struct Section {
 pub fn report(report: &Report) -> String {
     let sections: Vec<Section> = [
         comparison::section(report),
+        training::section(report),
         run::notes(report),
         layers::harm(report),
         layers::widths(report),

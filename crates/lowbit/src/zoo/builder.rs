@@ -1,6 +1,9 @@
 //! A network being put together, layer after layer, with seeded weights.
 
-use lowbit_graph::ops::{Add, Clip, Conv, Flatten, Gemm, GlobalAveragePool, MaxPool, Padding, Relu, Window};
+use lowbit_graph::ops::{
+    Add, BatchNormalization, Clip, Conv, Dropout, Flatten, Gemm, GlobalAveragePool, MaxPool, Padding, Relu,
+    Window,
+};
 use lowbit_graph::{Dim, Graph, ValueId};
 use lowbit_tensor::{DType, Tensor};
 
@@ -30,10 +33,10 @@ impl Shape {
 }
 
 impl Builder {
-    /// With an input `x`: `[N, 3, side, side]`.
-    pub(super) fn new(name: &str, side: usize, seed: u64) -> (Builder, ValueId) {
+    /// With an input `x`: `[N, channels, side, side]`.
+    pub(super) fn new(name: &str, [channels, side]: [usize; 2], seed: u64) -> (Builder, ValueId) {
         let mut graph = Graph { name: name.to_owned(), ..Graph::default() };
-        let extents = [Dim::Symbol("N".into()), Dim::Known(3), Dim::Known(side), Dim::Known(side)];
+        let extents = [Dim::Symbol("N".into()), Dim::Known(channels), Dim::Known(side), Dim::Known(side)];
         let x = graph.add_input("x", DType::F32, extents.into());
         (Builder { graph, state: seed ^ 0x9e37_79b9_7f4a_7c15, layers: 0 }, x)
     }
@@ -53,7 +56,7 @@ impl Builder {
         self.graph.add_constant(name, Tensor::from_f32(shape, values))
     }
 
-    /// A convolution with a bias, padded so that a stride of 1 keeps the size.
+    /// A convolution and its batch normalization, padded so that a stride of 1 keeps the size.
     pub(super) fn conv(&mut self, x: ValueId, shape: Shape) -> ValueId {
         let Shape { inputs, outputs, kernel, stride, groups, gain } = shape;
         self.layers += 1;
@@ -61,13 +64,48 @@ impl Builder {
         let terms = (inputs / groups * kernel * kernel) as f32;
         let extents = [outputs, inputs / groups, kernel, kernel];
         let w = self.weights(&format!("{name}.weight"), &extents, gain * (2.0 / terms).sqrt());
-        let b = self.weights(&format!("{name}.bias"), &[outputs], 0.05);
         let window = Window {
             strides: vec![stride; 2],
             padding: Padding::Explicit(vec![kernel / 2; 4]),
             ..Window::default()
         };
-        self.graph.add_node(name, Conv { window, group: groups }, &[x, w, b])
+        let y = self.graph.add_node(name.clone(), Conv { window, group: groups }, &[x, w]);
+        self.normalize(&name, y, outputs)
+    }
+
+    /// A batch normalization that changes nothing before it is trained.
+    fn normalize(&mut self, layer: &str, x: ValueId, channels: usize) -> ValueId {
+        let start = [("scale", 1.0), ("shift", 0.0), ("mean", 0.0), ("variance", 1.0)];
+        let constants = start.map(|(what, value)| {
+            let values = Tensor::from_f32([channels], vec![value; channels]);
+            self.graph.add_constant(format!("{layer}.norm.{what}"), values)
+        });
+        let [scale, shift, mean, variance] = constants;
+        let op = BatchNormalization { epsilon: 1e-5 };
+        self.graph.add_node(format!("{layer}.norm"), op, &[x, scale, shift, mean, variance])
+    }
+
+    /// A fully connected layer of a flat value, with normalization, ReLU and dropout.
+    pub(super) fn dense(&mut self, x: ValueId, inputs: usize, outputs: usize) -> ValueId {
+        self.layers += 1;
+        let name = format!("dense{}", self.layers);
+        let w = self.weights(&format!("{name}.weight"), &[outputs, inputs], (2.0 / inputs as f32).sqrt());
+        let y = self.graph.add_node(name.clone(), Gemm { trans_b: true, ..Gemm::default() }, &[x, w]);
+        let y = self.normalize(&name, y, outputs);
+        let y = self.relu(y);
+        self.dropout(y, 0.5)
+    }
+
+    /// Zeros a share of the values while the network is trained.
+    pub(super) fn dropout(&mut self, x: ValueId, share: f32) -> ValueId {
+        let name = self.graph.fresh_name("dropout");
+        let ratio = self.graph.add_constant(format!("{name}.ratio"), Tensor::scalar(share));
+        self.graph.add_node(name, Dropout, &[x, ratio])
+    }
+
+    /// One row per sample.
+    pub(super) fn flat(&mut self, x: ValueId) -> ValueId {
+        self.graph.add_node("flat", Flatten { axis: 1 }, &[x])
     }
 
     pub(super) fn relu(&mut self, x: ValueId) -> ValueId {
@@ -89,17 +127,23 @@ impl Builder {
         self.graph.add_node(name, Add, &[a, b])
     }
 
-    /// The maximum of 3×3, every second pixel.
-    pub(super) fn max_pool(&mut self, x: ValueId) -> ValueId {
+    /// The maximum of a square, every second pixel.
+    pub(super) fn max_pool(&mut self, x: ValueId, kernel: usize, pad: usize) -> ValueId {
         let window =
-            Window { strides: vec![2; 2], padding: Padding::Explicit(vec![1; 4]), ..Window::default() };
-        self.graph.add_node("pool", MaxPool { kernel: vec![3; 2], window, ceil: false }, &[x])
+            Window { strides: vec![2; 2], padding: Padding::Explicit(vec![pad; 4]), ..Window::default() };
+        let name = self.graph.fresh_name("pool");
+        self.graph.add_node(name, MaxPool { kernel: vec![kernel; 2], window, ceil: false }, &[x])
     }
 
     /// The mean of each channel and a linear layer to the classes: the end.
     pub(super) fn classify(mut self, x: ValueId, inputs: usize, classes: usize) -> Graph {
         let mean = self.graph.add_node("mean", GlobalAveragePool, &[x]);
         let row = self.graph.add_node("row", Flatten { axis: 1 }, &[mean]);
+        self.scores(row, inputs, classes)
+    }
+
+    /// A linear layer from a flat value to the classes: the end.
+    pub(super) fn scores(mut self, row: ValueId, inputs: usize, classes: usize) -> Graph {
         let w = self.weights("classes.weight", &[classes, inputs], (1.0 / inputs as f32).sqrt());
         let b = self.weights("classes.bias", &[classes], 0.05);
         let scores = self.graph.add_node("scores", Gemm { trans_b: true, ..Gemm::default() }, &[row, w, b]);

@@ -14,13 +14,24 @@ const STAGES: [[usize; 4]; 7] = [
     [6, 320, 1, 1],
 ];
 
-/// Inverted residuals: 1×1 to more channels, 3×3 per channel, 1×1 to few, without an activation at the end.
 pub(super) fn v2(seed: u64) -> Graph {
-    let (mut b, x) = Builder::new("mobilenetv2", 224, seed);
-    let v = b.conv(x, Shape::new(3, 32, 3, 2));
+    built("mobilenetv2", 224, 2, 1000, STAGES, seed)
+}
+
+/// Strides of 1 in the first layer and the second stage: 4×4 pixels are left of 32×32.
+pub(super) fn cifar(seed: u64) -> Graph {
+    let mut stages = STAGES;
+    stages[1][3] = 1;
+    built("mobilenetv2-cifar", 32, 1, 10, stages, seed)
+}
+
+/// Inverted residuals: 1×1 to more channels, 3×3 per channel, 1×1 to few, without an activation at the end.
+fn built(name: &str, side: usize, first: usize, classes: usize, stages: [[usize; 4]; 7], seed: u64) -> Graph {
+    let (mut b, x) = Builder::new(name, [3, side], seed);
+    let v = b.conv(x, Shape::new(3, 32, 3, first));
     let mut v = b.relu6(v);
     let mut inputs = 32;
-    for [expansion, outputs, blocks, first] in STAGES {
+    for [expansion, outputs, blocks, first] in stages {
         for block in 0..blocks {
             let stride = if block == 0 { first } else { 1 };
             let wide = inputs * expansion;
@@ -38,5 +49,5 @@ pub(super) fn v2(seed: u64) -> Graph {
     }
     v = b.conv(v, Shape::new(inputs, 1280, 1, 1));
     let v = b.relu6(v);
-    b.classify(v, 1280, 1000)
+    b.classify(v, 1280, classes)
 }

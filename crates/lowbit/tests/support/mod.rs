@@ -18,6 +18,7 @@ pub(crate) fn report(depth: usize) -> Report {
                 + 9_000,
             nodes: depth + 3,
         },
+        training: None,
         job: Job {
             recipe: "w4a4-aciq".into(),
             recipe_toml: RECIPE.into(),
@@ -176,6 +177,7 @@ fn activation(i: usize, bits: u8) -> Activation {
         sqnr_db: Some(if bits == 8 { 41.3 } else { 17.9 + (i as f64).sin() }),
         histogram: Histogram { lo: min, width, counts },
         set_by: if bits == 8 { "minmax".into() } else { "aciq".into() },
+        levels: Vec::new(),
     }
 }
 
