@@ -1,6 +1,10 @@
-//! How far outputs are from targets, and which way is nearer, in one pass: the data term of block reconstruction.
+//! How far outputs are from targets, and which way is nearer, in one pass: the data term of block reconstruction, and the
+//! loss of classifiers.
 
+mod cross_entropy;
 pub mod reference;
+
+pub use cross_entropy::{cross_entropy, cross_entropy_towards};
 
 use crate::simd::{Kernel, Simd};
 use crate::{Isa, math};
