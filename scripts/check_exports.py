@@ -3,7 +3,8 @@
 
     python scripts/check_exports.py --lowbit target/debug/lowbit [--shared ../shared]
 
-The embedded network is quantized by several recipes into every flavour, and the demo is run. Each file must pass
+The embedded network is quantized by several recipes into every flavour, put on uneven levels by the example that is
+built with the binary (`cargo build -p lowbit --bins --examples`), and the demo is run. Each file must pass
 onnx.checker and load in ONNX Runtime; the layers of those made for it must be fused to integer kernels, and its answers
 must be those that lowbit computes. The demo's report is opened in a browser. With --shared, networks that PyTorch
 exported and photographs are used too. One line per file; exit status 1 if anything is wrong. `cargo xtask test`
@@ -50,7 +51,14 @@ class Run:
         self.wrong = 0
 
     def call(self, *arguments):
-        command = [str(self.lowbit), *map(str, arguments)]
+        self.start(self.lowbit, *arguments)
+
+    def example(self, name, *arguments):
+        """Runs an example program, which cargo puts beside the binary."""
+        self.start(self.lowbit.parent / "examples" / (name + self.lowbit.suffix), *arguments)
+
+    def start(self, program, *arguments):
+        command = [str(program), *map(str, arguments)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)}\nended with {done.returncode}: {done.stderr.strip()}")
@@ -129,6 +137,12 @@ def embedded(run):
                 "--recipe", recipe, "--flavour", flavour, "-o", run.folder / name,
             )  # fmt: skip
             run.written(name, model, test, flavour)
+    for weights in ("binary", "ternary", "7", "15"):
+        name = f"digits-levels-{weights}.onnx"
+        run.example("uneven_levels", model, train, "digits", weights, run.folder / name)
+        for flavour in ("packed", "container", "textbook", "qonnx"):
+            written = str(pathlib.Path(name).with_suffix(f".{flavour}.onnx"))
+            run.written(written, model, test, flavour, preprocess="digits")
     demo = run.folder / "demo"
     run.call("demo", "--out", demo)
     for path in sorted(demo.glob("*.onnx")):

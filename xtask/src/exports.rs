@@ -16,7 +16,7 @@ pub(crate) fn check(project: &Project) -> Result<Outcome> {
         return Ok(Outcome::Skipped("--fast: written files were not checked by ONNX Runtime".into()));
     }
     // The profile of the tests: their objects are there already, and a release build takes longer than it saves.
-    succeed(&mut project.cargo(&["build", "--package", "lowbit", "--locked"]))?;
+    succeed(&mut project.cargo(&["build", "--package", "lowbit", "--bins", "--examples", "--locked"]))?;
     let python = environment(project)?;
     let mut command = project.command(python);
     command.arg("scripts/check_exports.py");
