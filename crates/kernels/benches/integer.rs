@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lowbit_kernels::integer::{
-    Code, IntConv2d, IntLinear, Plane, Requantize, Residual, WeightBits, Weights, peak,
+    Code, IntConv2d, IntLinear, Plane, Requantize, Residual, Steps, WeightBits, Weights, peak,
 };
 use lowbit_kernels::{AlignedBytes, Conv2d, Isa};
 
@@ -110,7 +110,17 @@ fn compare(
     group.throughput(Throughput::Elements(macs as u64)).bench_function(name, |bench| bench.iter(&mut run));
 }
 
-fn convolution(isa: Isa, shape: &Conv2d, images: usize, bits: WeightBits, added: bool) -> impl FnMut() {
+/// What a convolution does with its codes.
+#[derive(Clone, Copy, PartialEq)]
+enum After {
+    Nothing,
+    Addition,
+    /// Rounding to so many levels.
+    Levels(u8),
+}
+
+fn convolution(isa: Isa, shape: &Conv2d, images: usize, bits: WeightBits, after: After) -> impl FnMut() {
+    let added = after == After::Addition;
     let input = Plane::new(shape.in_h, shape.in_w, shape.in_c).with_border(shape.pads);
     let border = if shape.kernel == [1; 2] { [0; 4] } else { [1; 4] };
     let output = Plane::new(shape.out_h(), shape.out_w(), shape.out_c).with_border(border);
@@ -124,6 +134,12 @@ fn convolution(isa: Isa, shape: &Conv2d, images: usize, bits: WeightBits, added:
     let mut scratch = AlignedBytes::zeroed(conv.scratch_len());
     let mut requantize = requantize(shape.out_c);
     requantize.residual = added.then_some(Residual { plane: output, zero: 0, scale: 0.5 });
+    if let After::Levels(count) = after {
+        let at = |k: u8| 128 + k * (127 / count);
+        let (levels, bounds): (Vec<u8>, Vec<u8>) =
+            ((0..count).map(at).collect(), (1..count).map(at).collect());
+        requantize.steps = Some(Steps::new(&bounds, &levels));
+    }
     move || conv.run(black_box(&x), &requantize, added.then_some(&residual[..]), &mut scratch, &mut y)
 }
 
@@ -152,11 +168,17 @@ fn integers(criterion: &mut Criterion) {
             isa,
             &format!("{name} n{images}"),
             macs,
-            convolution(isa, &shape, images, bits, false),
+            convolution(isa, &shape, images, bits, After::Nothing),
         );
     }
-    let shape = shape(32, 16, 16, 3, 1);
-    compare(&mut group, isa, "3x3_16to16_32_add n1", shape.macs(), convolution(isa, &shape, 1, Eight, true));
+    for shape in [shape(32, 16, 16, 3, 1), shape(8, 64, 64, 3, 1)] {
+        for (name, after) in
+            [("add", After::Addition), ("levels4", After::Levels(4)), ("levels16", After::Levels(16))]
+        {
+            let name = format!("3x3_{}to{}_{}_{name} n1", shape.in_c, shape.out_c, shape.in_h);
+            compare(&mut group, isa, &name, shape.macs(), convolution(isa, &shape, 1, Eight, after));
+        }
+    }
     for (name, bits) in [("gemm_1024", Eight), ("gemm_1024_w4", Four), ("gemm_1024_w2", Two)] {
         compare(&mut group, isa, name, 1 << 30, linear(isa, [1024; 3], bits));
     }

@@ -46,6 +46,16 @@ pub enum RuntimeError {
         /// What the file declares.
         found: String,
     },
+    /// An output, or a float edge between two parts, that is not float32 with one row per sample.
+    #[error("{place} `{name}`: {found}; a session computes float32 whose first axis is the batch")]
+    Rows {
+        /// `output` or `edge`.
+        place: &'static str,
+        /// Its name.
+        name: String,
+        /// What it is instead.
+        found: String,
+    },
     /// The numbers handed to `run` are not whole samples.
     #[error(
         "{found} numbers are not a whole number of samples of {expected} each, of which there must be one"

@@ -12,6 +12,7 @@ mod fuse;
 mod layer;
 mod pool;
 mod reshape;
+mod rows;
 
 use crate::grid::steps;
 use crate::ops::{Dequantize, Lookup, Op, Quantize};
@@ -57,12 +58,15 @@ pub struct Lowered {
 /// Lowers a network as its file has it (not prepared).
 ///
 /// # Errors
-/// When it is inconsistent, or does not take one float32 input with the samples along its first axis.
+/// When it is inconsistent, or does not take one float32 input, and give float32 outputs, with the samples along the first axis.
 pub fn lower(graph: Graph) -> Result<Lowered, RuntimeError> {
     let (graph, scales) = canonical::canonical(graph)?;
     // The structure is that of one sample; the first axis is the batch.
     let (fixed, types) = specialize(&graph, &bindings(&graph, 1), &evaluate_for_pass)?;
-    Lower::new(graph, fixed, types, scales).run()
+    let two = rows::of_two_samples(&graph);
+    let lowered = Lower::new(graph, fixed, types, scales).run()?;
+    rows::edges(&lowered, two.as_deref())?;
+    Ok(lowered)
 }
 
 /// What a step is asked for.
@@ -130,6 +134,7 @@ impl Lower {
 
     fn run(mut self) -> Result<Lowered, RuntimeError> {
         let input = self.input()?;
+        rows::outputs(&self.graph, &self.types)?;
         let outputs = self.graph.outputs.clone();
         for &id in &outputs {
             self.float(id);

@@ -190,7 +190,7 @@ impl Session {
 
     /// Bytes of all weights in memory.
     pub fn weight_bytes(&self) -> usize {
-        self.steps().iter().map(|s| s.weight_bytes).sum()
+        self.steps.iter().filter_map(Ready::kernel).map(Kernel::weight_bytes).sum()
     }
 
     /// Bytes of memory that one thread works in.

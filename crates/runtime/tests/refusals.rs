@@ -1,6 +1,8 @@
 //! What a session refuses, what it leaves in float, and why.
 
-use lowbit_graph::ops::{DequantizeLinear, Gemm, QuantizeLinear, Relu};
+use lowbit_graph::ops::{
+    Add, Cast, DequantizeLinear, Gather, Gemm, QuantizeLinear, ReduceMean, Relu, Transpose,
+};
 use lowbit_graph::{Dim, Graph, ValueId};
 use lowbit_runtime::{Options, Session};
 use lowbit_tensor::{DType, Data, Tensor};
@@ -106,4 +108,86 @@ fn a_session_takes_one_float_input_with_a_free_batch() {
 fn numbers_that_are_none_become_codes() {
     let session = open(linear(3, 1, Tensor::scalar(1.0)));
     assert_eq!(session.run(&[f32::NAN, f32::INFINITY, f32::NEG_INFINITY]).unwrap(), [128.0]);
+}
+
+/// `x` of `[N, 3]` through nodes to an output.
+fn of_rows(build: impl FnOnce(&mut Graph, ValueId) -> ValueId) -> Graph {
+    let mut graph = Graph::default();
+    let x = input(&mut graph, 3);
+    graph.outputs = vec![build(&mut graph, x)];
+    graph
+}
+
+fn mean(axes: &[i64], keepdims: bool) -> impl FnOnce(&mut Graph, ValueId) -> ValueId {
+    let axes = Tensor::from_i64s(axes);
+    move |graph, x| {
+        let axes = graph.add_constant("axes", axes);
+        graph.add_node("y", ReduceMean { keepdims, noop_with_empty_axes: false }, &[x, axes])
+    }
+}
+
+#[test]
+fn outputs_have_a_float_row_for_each_sample() {
+    let expected = "; a session computes float32 whose first axis is the batch";
+    let cases = [
+        (of_rows(mean(&[0, 1], false)), "shape [] for one sample"),
+        (of_rows(mean(&[0], true)), "shape [1, 3] for one sample, [1, 3] for two"),
+        (of_rows(|g, x| g.add_node("y", Transpose::default(), &[x])), "shape [3, 1] for one sample"),
+        (of_rows(|g, x| g.add_node("y", Cast { to: DType::I32 }, &[x])), "element type int32"),
+        (
+            of_rows(|g, _| {
+                let c = g.add_constant("c", Tensor::from_f32([1, 3], vec![1.0; 3]));
+                g.add_node("y", Relu, &[c])
+            }),
+            "does not depend on the input",
+        ),
+    ];
+    for (graph, found) in cases {
+        assert_eq!(refusal(graph), format!("output `y`: {found}{expected}"));
+    }
+    // The input itself is such an output.
+    let graph = of_rows(|_, x| x);
+    assert_eq!(open(graph).run(&[1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap(), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]);
+}
+
+#[test]
+fn a_float_edge_between_two_parts_has_rows_too() {
+    // One number for all samples, computed from the input and added behind the codes: at once, or before them.
+    let graph = |first: bool| {
+        let mut graph = linear(3, 1, Tensor::scalar(1.0));
+        let (x, y) = (graph.inputs[0], graph.outputs[0]);
+        let axes = graph.add_constant("axes", Tensor::from_i64s(&[0, 1]));
+        let mean = ReduceMean { keepdims: false, noop_with_empty_axes: false };
+        let whole = graph.add_node("whole", mean, &[x, axes]);
+        graph.outputs = vec![graph.add_node("sum", Add, &if first { [whole, y] } else { [y, whole] })];
+        graph
+    };
+    let session = open(graph(false));
+    assert_eq!(session.run(&[64.0, 64.0, 64.0, 0.0, 0.0, 0.0]).unwrap(), [128.0 + 32.0, 32.0]);
+    let expected =
+        "edge `whole`: shape [] for one sample; a session computes float32 whose first axis is the batch";
+    assert_eq!(refusal(graph(true)), expected);
+}
+
+#[test]
+fn integers_on_the_way_stay_within_their_float_part() {
+    // A table that falls is no rounding: codes are looked up by the float engine.
+    let build = |graph: &mut Graph, x: ValueId| {
+        let (scale, zero) = (Tensor::scalar(1.0), Tensor::zeros(DType::U8, vec![]).unwrap());
+        let table = Tensor::new(vec![256], Data::U8((0..=255).rev().collect())).unwrap();
+        let [scale, zero, table] = [scale, zero, table].map(|tensor| {
+            let name = graph.fresh_name("constant");
+            graph.add_constant(name, tensor)
+        });
+        let codes = graph.add_node("codes", QuantizeLinear::default(), &[x, scale, zero]);
+        let index = graph.add_node("index", Cast { to: DType::I32 }, &[codes]);
+        let other = graph.add_node("other", Gather::default(), &[table, index]);
+        graph.add_node("y", DequantizeLinear::default(), &[other, scale, zero])
+    };
+    let session = open(of_rows(build));
+    assert!(session.left().iter().any(|left| left.node == "y"), "{:?}", session.left());
+    assert_eq!(
+        session.run(&[0.0, 3.2, 300.0, 255.0, 1.0, -9.0]).unwrap(),
+        [255.0, 252.0, 0.0, 0.0, 254.0, 255.0]
+    );
 }

@@ -45,7 +45,11 @@ fn towards(
     factor: f32,
     gradient: &mut [f32],
 ) -> f64 {
-    assert!(classes > 0 && logits.len().is_multiple_of(classes), "{classes} classes in {} logits", logits.len());
+    assert!(
+        classes > 0 && logits.len().is_multiple_of(classes),
+        "{classes} classes in {} logits",
+        logits.len()
+    );
     assert_eq!(logits.len(), gradient.len(), "logits and gradient");
     let mut loss = 0.0;
     for (row, (logits, gradient)) in logits.chunks(classes).zip(gradient.chunks_mut(classes)).enumerate() {

@@ -9,18 +9,12 @@ use std::collections::HashSet;
 
 /// The step of the node that makes `id`, in float.
 pub(super) fn lower(lower: &mut Lower, id: ValueId) -> BufferId {
-    if lower.graph.constant(id).is_some() {
-        // An output that does not depend on the input.
-        let y = lower.float_buffer(id);
-        let name = lower.graph.value(id).name.clone();
-        return lower.step(name, Float, Vec::new(), y);
-    }
     let (n, node) = lower.producer(id).expect("every value that is needed is made by a node");
     let node = node.clone();
     let is_float =
         |lower: &Lower, id: ValueId| lower.graph.constant(id).is_none() && lower.ty(id).dtype == DType::F32;
-    let inputs: Vec<ValueId> =
-        node.inputs.iter().flatten().copied().filter(|&v| is_float(lower, v)).collect();
+    let mut inputs = Vec::new();
+    node.inputs.iter().flatten().for_each(|&v| sources(lower, v, &mut inputs));
     let reads: Vec<BufferId> = inputs.into_iter().map(|v| lower.float(v)).collect();
     let made = |&v: &ValueId| lower.types[v.0].is_some() && is_float(lower, v);
     let made: Vec<ValueId> = node.outputs.iter().copied().filter(made).collect();
@@ -33,6 +27,20 @@ pub(super) fn lower(lower: &mut Lower, id: ValueId) -> BufferId {
     }
     lower.steps.push(Step { name: node.name, op: Float.into(), reads, writes });
     lower.floats[&id]
+}
+
+/// The float values that `id` is made of: itself, or where it is integers what these come from. Integers have no buffer; the
+/// part that needs them makes them.
+fn sources(lower: &Lower, id: ValueId, found: &mut Vec<ValueId>) {
+    if lower.graph.constant(id).is_some() || found.contains(&id) {
+        return;
+    }
+    match lower.producer(id) {
+        Some((_, node)) if lower.ty(id).dtype != DType::F32 => {
+            node.inputs.iter().flatten().for_each(|&v| sources(lower, v, found));
+        }
+        _ => found.push(id),
+    }
 }
 
 /// Joins float steps that follow each other: the engine fuses and plans better over many nodes.
