@@ -85,7 +85,8 @@ impl Job {
 
 /// Weights and biases of layers, scales and shifts of normalizations.
 fn learned(graph: &Graph) -> Vec<Parameter> {
-    let layers = |op: &Op| matches!(op, Op::Conv(_) | Op::Gemm(_) | Op::MatMul(_) | Op::BatchNormalization(_));
+    let layers =
+        |op: &Op| matches!(op, Op::Conv(_) | Op::Gemm(_) | Op::MatMul(_) | Op::BatchNormalization(_));
     let nodes = graph.nodes.iter().filter(|node| layers(&node.op));
     let inputs = nodes.flat_map(|node| node.inputs.iter().skip(1).take(2).flatten().copied());
     let mut ids: Vec<ValueId> = inputs.filter(|id| graph.constant(*id).is_some()).collect();

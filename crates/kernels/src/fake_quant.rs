@@ -9,7 +9,7 @@ pub mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use gradient::{backward, backward_in_place, backward_rows_in_place};
+pub use gradient::{backward, backward_in_place, backward_rows_in_place, clipped_backward_in_place};
 
 use crate::Isa;
 use crate::simd::{Kernel, Simd};

@@ -3,6 +3,10 @@
 //! No division and no table: one comparison and one selection per level and vector, which for the 3 to 16 levels of learned
 //! quantizers is less than rounding to an even grid takes. Every instruction set gives the same bits.
 
+mod gradient;
+
+pub use gradient::clipped_sums;
+
 use crate::Isa;
 use crate::simd::{Kernel, Simd};
 

@@ -17,7 +17,7 @@ use crate::simd::{Kernel, Simd};
 /// The lengths differ.
 pub fn backward(isa: Isa, quant: &FakeQuant, x: &[f32], dy: &[f32], dx: &mut [f32], accumulate: bool) -> f64 {
     assert_eq!([x.len(), dy.len()], [dx.len(); 2], "lengths of input and gradients");
-    isa.run(Backward { quant, x, dy: Some(dy), dx, accumulate })
+    isa.run(Backward::<false> { quant, x, dy: Some(dy), dx, accumulate })
 }
 
 /// As [`backward`], turning `dy` into the gradient of the inputs in place.
@@ -26,7 +26,17 @@ pub fn backward(isa: Isa, quant: &FakeQuant, x: &[f32], dy: &[f32], dx: &mut [f3
 /// The lengths differ.
 pub fn backward_in_place(isa: Isa, quant: &FakeQuant, x: &[f32], dy: &mut [f32]) -> f64 {
     assert_eq!(x.len(), dy.len(), "lengths of input and gradient");
-    isa.run(Backward { quant, x, dy: None, dx: dy, accumulate: false })
+    isa.run(Backward::<false> { quant, x, dy: None, dx: dy, accumulate: false })
+}
+
+/// As [`backward_in_place`] by the rule of learned step sizes (LSQ): a value is inside if `x / scale` lies strictly between
+/// the ends, before it is rounded.
+///
+/// # Panics
+/// The lengths differ.
+pub fn clipped_backward_in_place(isa: Isa, quant: &FakeQuant, x: &[f32], dy: &mut [f32]) -> f64 {
+    assert_eq!(x.len(), dy.len(), "lengths of input and gradient");
+    isa.run(Backward::<true> { quant, x, dy: None, dx: dy, accumulate: false })
 }
 
 /// As [`backward_in_place`] for weights `x: [channels, ..]` with a scale and a zero point per channel and one range
@@ -55,7 +65,8 @@ pub fn backward_rows_in_place(
     }
 }
 
-struct Backward<'a> {
+/// `CLIPPED`: whether values are told inside before they are rounded.
+struct Backward<'a, const CLIPPED: bool> {
     quant: &'a FakeQuant,
     x: &'a [f32],
     /// None: it is in `dx`.
@@ -67,7 +78,7 @@ struct Backward<'a> {
 /// Values whose gradient is summed in f32, per lane, before it joins the f64 sum.
 const PIECE: usize = 1024;
 
-impl Kernel for Backward<'_> {
+impl<const CLIPPED: bool> Kernel for Backward<'_, CLIPPED> {
     type Output = f64;
 
     #[inline(always)]
@@ -82,7 +93,8 @@ impl Kernel for Backward<'_> {
             for at in (first..end).step_by(S::LANES) {
                 let to = &mut self.dx[at..end];
                 let dy = s.read(self.dy.map_or(&*to, |dy| &dy[at..end]));
-                let (passed, term) = straight_through(s, s.read(&self.x[at..end]), dy, scale, ends);
+                let (passed, term) =
+                    straight_through::<S, CLIPPED>(s, s.read(&self.x[at..end]), dy, scale, ends);
                 sum = s.add(sum, term);
                 let passed = if self.accumulate { s.add(s.read(to), passed) } else { passed };
                 s.write(to, passed);
@@ -98,10 +110,22 @@ impl Kernel for Backward<'_> {
 /// The gradient of the input, and the term of the gradient of the scale. Lanes past the end, all zero, give 0 as
 /// their `dy` is 0.
 #[inline(always)]
-fn straight_through<S: Simd>(s: S, x: S::V, dy: S::V, scale: S::V, [lo, hi]: [S::V; 2]) -> (S::V, S::V) {
+fn straight_through<S: Simd, const CLIPPED: bool>(
+    s: S,
+    x: S::V,
+    dy: S::V,
+    scale: S::V,
+    [lo, hi]: [S::V; 2],
+) -> (S::V, S::V) {
     let zero = s.splat(0.0);
     let steps = s.div(x, scale);
     let code = s.round(steps);
+    if CLIPPED {
+        let inside =
+            |yes: S::V, low: S::V, high: S::V| s.select_lt(lo, steps, s.select_lt(steps, hi, yes, high), low);
+        let passed = inside(dy, zero, zero);
+        return (passed, s.mul(dy, inside(s.sub(code, steps), lo, hi)));
+    }
     let passed = s.select_lt(code, lo, zero, s.select_lt(hi, code, zero, dy));
     let slope = s.select_lt(code, lo, lo, s.select_lt(hi, code, hi, s.sub(code, steps)));
     (passed, s.mul(dy, slope))

@@ -8,7 +8,9 @@ use super::companding::Sums;
 use super::lcq::{LEAST_CLIP, StraightThrough};
 use super::{Companding, EdgeCode, EdgeQuantizer, Table, search_clip};
 use lowbit_engine::Rounding;
-use lowbit_kernels::Isa;
+use lowbit_kernels::staircase::{clipped_sums, staircase};
+use lowbit_kernels::{Isa, Staircase};
+use lowbit_tensor::{Levels, Uniform};
 use std::sync::{Arc, PoisonError, RwLock};
 
 /// The edge quantizer. Parameters: α, then θ if levels are learned.
@@ -22,19 +24,24 @@ pub struct LcqEdge {
     /// Steps of the outer grid from 0 to α; `None` leaves levels and thresholds as they are.
     outer: Option<f64>,
     factor: f32,
-    now: RwLock<Rounded>,
+    now: RwLock<Arc<Rounded>>,
 }
 
-/// The quantizer for the parameters of one step. Magnitudes are in units of `unit`.
+/// The quantizer for the parameters of one step.
 #[derive(Clone, Debug)]
 struct Rounded {
     f: Companding,
     alpha: f32,
+    /// Step of the grid; α without one.
     unit: f32,
-    /// The code of a magnitude is how many of these it reaches.
-    bounds: Vec<f32>,
-    /// Magnitude of each code.
+    /// Magnitudes of the levels in steps of the grid (of α without one), and where on it each but the first begins.
     levels: Vec<f32>,
+    bounds: Vec<f32>,
+    /// The rounding of real numbers.
+    stairs: Staircase,
+    /// Where the interval or the code of a magnitude changes, ascending, and both from there on; first those of 0.
+    breaks: Vec<f32>,
+    cells: Vec<[usize; 2]>,
 }
 
 impl LcqEdge {
@@ -49,7 +56,7 @@ impl LcqEdge {
         // One level beyond zero leaves nothing to shape.
         let intervals = if s == 1 { 0 } else { intervals };
         let start = [vec![1.0], vec![0.0; intervals]].concat();
-        let now = RwLock::new(Rounded::new(s, outer, &start));
+        let now = RwLock::new(Arc::new(Rounded::new(s, signed, outer, &start)));
         LcqEdge { signed, s, intervals, rule, outer, factor: 1.0, now }
     }
 
@@ -57,52 +64,62 @@ impl LcqEdge {
         LcqEdge { factor: factor as f32, ..self }
     }
 
-    fn rounded(&self) -> Rounded {
+    fn rounded(&self) -> Arc<Rounded> {
         self.now.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
 impl Rounded {
-    fn new(s: usize, outer: Option<f64>, parameters: &[f32]) -> Rounded {
+    fn new(s: usize, signed: bool, outer: Option<f64>, parameters: &[f32]) -> Rounded {
         let f =
             if parameters.len() > 1 { Companding::new(&parameters[1..]) } else { Companding::new(&[0.0]) };
         let alpha = parameters[0];
-        let (levels, thresholds) = (f.levels(s), f.thresholds(s));
-        let Some(steps) = outer else {
-            let bounds = thresholds.iter().map(|&t| t as f32).collect();
-            return Rounded {
-                f,
-                alpha,
-                unit: alpha,
-                bounds,
-                levels: levels.iter().map(|&z| z as f32).collect(),
-            };
+        let (mut levels, mut bounds) = (f.levels(s), f.thresholds(s));
+        if let Some(steps) = outer {
+            // Magnitude g of the grid stands for all within half a step of it: it is past t from `t·steps + ½` on.
+            bounds.iter_mut().for_each(|t| *t = (*t * steps).floor() + 1.0);
+            levels.iter_mut().for_each(|z| *z = (*z * steps).round_ties_even());
+            // However steep f is, every level stays apart from the next, and within its own bounds.
+            for m in 1..=s {
+                levels[m] = levels[m].max(levels[m - 1] + 1.0).min(steps - (s - m) as f64);
+                bounds[m - 1] = bounds[m - 1].clamp(levels[m - 1] + 1.0, levels[m]);
+            }
+        }
+        let unit = (f64::from(alpha) / outer.unwrap_or(1.0)) as f32;
+        let narrow = |x: Vec<f64>| -> Vec<f32> { x.into_iter().map(|x| x as f32).collect() };
+        let (levels, bounds) = (narrow(levels), narrow(bounds));
+        // Of real magnitudes, exactly as rounding to the grid has them.
+        let thresholds: Vec<f32> = match outer {
+            None => bounds.iter().map(|t| t * alpha).collect(),
+            Some(_) => {
+                let integers = |x: &[f32]| x.iter().map(|&x| x as i32).collect();
+                let grid = Uniform::per_tensor(8, false, unit, 0);
+                Levels { grid, levels: integers(&levels), bounds: integers(&bounds) }.thresholds(0)
+            }
         };
-        // Magnitude g of the grid stands for all within half a step of it: it is past t from `t·steps + ½` on.
-        let mut bounds: Vec<f64> = thresholds.iter().map(|t| (t * steps).floor() + 1.0).collect();
-        let mut levels: Vec<f64> = levels.iter().map(|z| (z * steps).round_ties_even()).collect();
-        // However steep f is, every level stays apart from the next, and within its own bounds.
-        let last = levels.len() - 1;
-        for m in 1..=last {
-            levels[m] = levels[m].max(levels[m - 1] + 1.0).min(steps - (last - m) as f64);
-            bounds[m - 1] = bounds[m - 1].clamp(levels[m - 1] + 1.0, levels[m]);
+        let values: Vec<f32> = levels.iter().map(|z| z * unit).collect();
+        let stairs = if signed {
+            // Below zero a threshold belongs to the level nearer to zero: the number just above it begins that level.
+            let mirrored = thresholds.iter().rev().map(|t| (-t).next_up());
+            Staircase::new(
+                mirrored.chain(thresholds.iter().copied()).collect(),
+                values[1..].iter().rev().map(|z| -z).chain(values.iter().copied()).collect(),
+            )
+        } else {
+            Staircase::new(thresholds.clone(), values)
+        };
+        let k = f.intervals();
+        let edges = (1..k).map(|i| (alpha * i as f32 / k as f32, 0));
+        let mut marks: Vec<(f32, usize)> = edges.chain(thresholds.iter().map(|&t| (t, 1))).collect();
+        marks.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut cells = vec![[0; 2]];
+        for (_, what) in &marks {
+            let mut next = cells[cells.len() - 1];
+            next[*what] += 1;
+            cells.push(next);
         }
-        let narrow = |x: Vec<f64>| x.into_iter().map(|x| x as f32).collect();
-        let unit = (f64::from(alpha) / steps) as f32;
-        Rounded { f, alpha, unit, bounds: narrow(bounds), levels: narrow(levels) }
-    }
-
-    /// Magnitude in units, on the grid if there is one.
-    fn units(&self, x: f32, outer: Option<f64>) -> f32 {
-        let units = x.abs() / self.unit;
-        match outer {
-            Some(steps) => units.min(steps as f32).round_ties_even(),
-            None => units,
-        }
-    }
-
-    fn code(&self, units: f32) -> usize {
-        self.bounds.iter().filter(|&&b| units >= b).count()
+        let breaks = marks.into_iter().map(|(at, _)| at.max(f32::MIN_POSITIVE)).collect();
+        Rounded { f, alpha, unit, levels, bounds, stairs, breaks, cells }
     }
 }
 
@@ -125,7 +142,7 @@ impl EdgeQuantizer for LcqEdge {
     }
 
     fn code(&self, parameters: &[f32]) -> EdgeCode {
-        let now = Rounded::new(self.s, self.outer, parameters);
+        let now = Rounded::new(self.s, self.signed, self.outer, parameters);
         let magnitudes: Vec<i32> = now.levels.iter().map(|&z| z as i32).collect();
         let reached: Vec<i32> = now.bounds.iter().map(|&b| b as i32).collect();
         let table = if self.signed {
@@ -147,69 +164,42 @@ impl EdgeQuantizer for LcqEdge {
     }
 }
 
-/// Elements whose sums are kept in f32 before they join those in f64.
-const PIECE: usize = 4096;
-
 impl Rounding for LcqEdge {
     fn len(&self) -> usize {
         1 + self.intervals
     }
 
     fn set(&self, values: &[f32]) {
-        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Rounded::new(self.s, self.outer, values);
+        let now = Rounded::new(self.s, self.signed, self.outer, values);
+        *self.now.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(now);
     }
 
-    fn forward(&self, _isa: Isa, x: &[f32], y: &mut [f32]) {
-        let now = self.rounded();
-        for (y, &x) in y.iter_mut().zip(x) {
-            let x = if self.signed { x } else { x.max(0.0) };
-            let level = now.levels[now.code(now.units(x, self.outer))] * now.unit;
-            *y = if level == 0.0 { 0.0 } else { level.copysign(x) };
-        }
+    fn forward(&self, isa: Isa, x: &[f32], y: &mut [f32]) {
+        staircase(isa, &self.rounded().stairs, x, y);
     }
 
-    fn backward(&self, _isa: Isa, x: &[f32], grad: &mut [f32], parameters: &mut [f32]) {
+    fn backward(&self, isa: Isa, x: &[f32], grad: &mut [f32], parameters: &mut [f32]) {
         let now = self.rounded();
-        let (k, codes) = (now.f.intervals(), self.s + 1);
-        let mut sums = Sums::new(k, codes);
-        let mut by_alpha = 0.0f64;
-        let values: Vec<f32> = now.levels.iter().map(|z| z * now.unit / now.alpha).collect();
-        let mut cells = vec![[0.0f32; 2]; k * codes];
-        for (grad, x) in grad.chunks_mut(PIECE).zip(x.chunks(PIECE)) {
-            let mut piece = 0.0f32;
-            for (g, &x) in grad.iter_mut().zip(x) {
-                if x <= 0.0 && !self.signed {
-                    *g = 0.0;
-                    continue;
-                }
-                let v = x.abs() / now.alpha;
-                let signed = if x < 0.0 { -*g } else { *g };
-                if v >= 1.0 {
-                    piece += signed;
-                    *g = 0.0;
-                    continue;
-                }
-                let m = now.code(now.units(x, self.outer));
-                piece += signed * (values[m] - v);
-                let i = ((v * k as f32) as usize).min(k - 1);
-                let cell = &mut cells[i * codes + m];
-                cell[0] += signed;
-                cell[1] += signed * v;
-                if self.rule == StraightThrough::Rounding {
-                    *g *= now.f.slope_ratio(i, m as f64 / self.s as f64) as f32;
-                }
-            }
-            by_alpha += f64::from(piece);
-            let alpha = f64::from(now.alpha);
-            for (at, cell) in cells.iter_mut().enumerate() {
-                sums.add(at / codes, at % codes, [f64::from(cell[0]) * alpha, f64::from(cell[1]) * alpha]);
-                *cell = [0.0; 2];
-            }
+        let mut found = vec![[0.0; 2]; now.cells.len()];
+        let beyond = clipped_sums(isa, now.alpha, self.signed, &now.breaks, x, grad, &mut found);
+        let alpha = f64::from(now.alpha);
+        let (mut sums, mut by_alpha) = (Sums::new(now.f.intervals(), self.s + 1), beyond);
+        for (&[interval, code], [c, cx]) in now.cells.iter().zip(found) {
+            let (level, cv) = (f64::from(now.levels[code] * now.unit) / alpha, cx / alpha);
+            by_alpha += level * c - cv;
+            sums.add(interval, code, [c * alpha, cv * alpha]);
         }
         parameters[0] = by_alpha as f32 * self.factor;
         if self.intervals > 0 {
             let shape = now.f.gradient(&sums);
             parameters[1..].iter_mut().zip(shape).for_each(|(p, g)| *p = g as f32 * self.factor);
+        }
+        if self.rule == StraightThrough::Rounding {
+            let slope = |&[interval, code]: &[usize; 2]| {
+                now.f.slope_ratio(interval, code as f64 / self.s as f64) as f32
+            };
+            let slopes = Staircase::new(now.breaks.clone(), now.cells.iter().map(slope).collect());
+            grad.iter_mut().zip(x).for_each(|(g, x)| *g *= slopes.value(x.abs()));
         }
     }
 }

@@ -8,9 +8,6 @@ use lowbit_engine::Rounding;
 use lowbit_kernels::{FakeQuant, Isa, fake_quant};
 use std::sync::{Arc, PoisonError, RwLock};
 
-/// Elements summed in f32 before they join the sum in f64.
-const PIECE: usize = 4096;
-
 /// Factor of the learning rate at 8 bits, as published (0.001 against 0.01). At the rate of few bits, the small steps of 8
 /// fall to nothing within a hundred updates, and the network with them.
 const EIGHT_BITS: f64 = 0.1;
@@ -105,7 +102,9 @@ impl WeightQuantizer for Lsq {
     }
 
     fn backward(&self, parameters: &[f32], shadow: &[f32], grad: &mut [f32], by_parameter: &mut [f32]) {
-        by_parameter[0] = back(&self.0, parameters[0], shadow, grad) as f32 * self.0.factor;
+        let quant = self.0.quant(parameters[0]);
+        let sum = fake_quant::clipped_backward_in_place(isa(), &quant, shadow, grad);
+        by_parameter[0] = sum as f32 * self.0.factor;
     }
 
     fn constrain(&self, parameters: &mut [f32]) {
@@ -123,23 +122,9 @@ impl WeightQuantizer for Lsq {
     }
 }
 
-/// Takes the gradient of the rounded values to the values, in place: it passes strictly between the ends. Returns that
-/// of the step, summed piece by piece.
-fn back(range: &Range, step: f32, values: &[f32], grad: &mut [f32]) -> f64 {
-    let (low, high) = (range.low as f32, range.high as f32);
-    let pieces = grad.chunks_mut(PIECE).zip(values.chunks(PIECE));
-    let piece = |(grad, values): (&mut [f32], &[f32])| {
-        let one = |(g, v): (&mut f32, &f32)| {
-            let steps = v / step;
-            let inside = steps > low && steps < high;
-            let code = steps.clamp(low, high).round_ties_even();
-            let part = *g * if inside { code - steps } else { code };
-            *g = if inside { *g } else { 0.0 };
-            part
-        };
-        f64::from(grad.iter_mut().zip(values).map(one).sum::<f32>())
-    };
-    pieces.map(piece).sum()
+/// The instruction set asked for, or the best there is: an unknown name was refused before training began.
+fn isa() -> Isa {
+    Isa::from_env().unwrap_or_else(|_| Isa::best())
 }
 
 /// An edge with one trained step.
@@ -213,9 +198,9 @@ impl Rounding for LsqEdge {
         fake_quant::fake_quant(isa, &self.quant(), x, y);
     }
 
-    fn backward(&self, _isa: Isa, x: &[f32], grad: &mut [f32], parameters: &mut [f32]) {
-        let step = *self.step.read().unwrap_or_else(PoisonError::into_inner);
-        parameters[0] = back(&self.range, step, x, grad) as f32 * self.range.factor;
+    fn backward(&self, isa: Isa, x: &[f32], grad: &mut [f32], parameters: &mut [f32]) {
+        let sum = fake_quant::clipped_backward_in_place(isa, &self.quant(), x, grad);
+        parameters[0] = sum as f32 * self.range.factor;
     }
 }
 
