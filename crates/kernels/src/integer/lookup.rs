@@ -8,6 +8,17 @@ use crate::Isa;
 /// A code for each code.
 pub type Table = [u8; 256];
 
+/// Whether a look-up takes next to nothing beside the layer that wrote the codes.
+pub fn looks_up_at_once(isa: Isa) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return isa.has_vbmi();
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        let _ = isa;
+        false
+    }
+}
+
 /// Replaces each code of `codes` by its entry of `table`.
 pub fn lookup_in_place(isa: Isa, table: &Table, codes: &mut [u8]) {
     let (at, len) = (codes.as_mut_ptr(), codes.len());

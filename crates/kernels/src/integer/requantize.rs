@@ -7,7 +7,7 @@ mod encoder;
 
 pub(crate) use encoder::Encoder;
 
-use super::Plane;
+use super::{Plane, Table};
 use crate::{AlignedVec, ShapeError};
 
 /// How a real number in steps of an edge becomes its code: `clamp(round_half_even(v) + zero, lo, hi)`.
@@ -89,6 +89,11 @@ impl Steps {
     pub fn level(&self, code: u8) -> u8 {
         let passed = self.rises.iter().filter(|(bound, _)| *bound <= code);
         passed.fold(self.first, |level, (_, rise)| level.wrapping_add(*rise))
+    }
+
+    /// The level of every code.
+    pub fn table(&self) -> Table {
+        std::array::from_fn(|code| self.level(code as u8))
     }
 
     /// The bounds.

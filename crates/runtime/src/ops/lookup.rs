@@ -21,8 +21,7 @@ pub(super) fn table(from: Grid, to: Grid) -> Table {
 impl Lookup {
     /// Rounding to levels.
     pub(crate) fn to_levels(levels: Steps) -> Lookup {
-        let table = std::array::from_fn(|code| levels.level(code as u8));
-        Lookup { table: Box::new(table), levels: Some(levels) }
+        Lookup { table: Box::new(levels.table()), levels: Some(levels) }
     }
 
     /// This one and then `next`.
