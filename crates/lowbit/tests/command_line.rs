@@ -27,7 +27,9 @@ fn said(args: &[&str]) -> String {
 #[test]
 fn help_opens_with_an_example() {
     insta::assert_snapshot!("help", said(&["--help"]));
-    for command in ["demo", "inspect", "quantize", "evaluate", "run", "bench", "zoo", "methods", "ops"] {
+    for command in
+        ["demo", "inspect", "quantize", "train", "evaluate", "run", "bench", "zoo", "methods", "ops"]
+    {
         let text = said(&[command, "--help"]);
         assert!(text.lines().nth(1).unwrap().starts_with(&format!("Example: lowbit {command}")), "{text}");
         insta::assert_snapshot!(format!("help-{command}"), text);
