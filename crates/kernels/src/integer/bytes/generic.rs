@@ -1,6 +1,7 @@
 //! Plain arrays, for every CPU: what the others must equal. Compilers turn most of it into vectors of their own.
 
 use std::array;
+use std::hint;
 
 use super::{ByteKernel, ByteSimd};
 
@@ -110,7 +111,10 @@ macro_rules! generic {
             }
             #[inline(always)]
             fn mul(self, a: Self::F, b: Self::F) -> Self::F {
-                zip(a, b, |a, b| a * b)
+                // LLVM 22.1 multiplies sums by the scales of other lanes when it makes vectors of what encodes them (seen at
+                // `opt-level = 3` with 16 codegen units, by the tests of `conv2d`; right with `-C no-vectorize-slp`).
+                // What it cannot see through it leaves alone; this is once per output, not per product.
+                zip(hint::black_box(a), b, |a, b| a * b)
             }
             #[inline(always)]
             fn div(self, a: Self::F, b: Self::F) -> Self::F {
