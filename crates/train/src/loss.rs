@@ -1,5 +1,6 @@
 //! What training makes small: cross-entropy with smoothed labels, and the distance from a teacher's scores.
 
+use lowbit_kernels::loss::{cross_entropy, cross_entropy_towards};
 use serde::{Deserialize, Serialize};
 
 /// The parts of the loss.
@@ -23,6 +24,8 @@ impl Default for Loss {
 impl Loss {
     /// Loss of one sample; writes `factor` times its gradient with respect to the scores. `teacher` holds the scores of
     /// the float network where distillation has a weight.
+    ///
+    /// `(1 - d)·CE(label) + d·T²·KL(softmax(teacher/T) ‖ softmax(scores/T))` (Hinton et al. 2015).
     pub fn of(
         &self,
         scores: &[f32],
@@ -31,35 +34,23 @@ impl Loss {
         factor: f32,
         gradient: &mut [f32],
     ) -> f64 {
-        let n = scores.len() as f32;
-        let log = log_softmax(scores, 1.0);
-        let smooth = self.label_smoothing;
-        let target = |k: usize| f32::from(u8::from(k == label)) * (1.0 - smooth) + smooth / n;
-        let own = if teacher.is_some() { 1.0 - self.distillation } else { 1.0 };
-        let mut loss = 0.0;
-        for (k, (g, log)) in gradient.iter_mut().zip(&log).enumerate() {
-            loss -= f64::from(target(k) * own) * f64::from(*log);
-            *g = factor * own * (libm::expf(*log) - target(k));
-        }
-        if let Some(teacher) = teacher.filter(|_| self.distillation > 0.0) {
-            let t = self.temperature;
-            let (taught, found) = (log_softmax(teacher, t), log_softmax(scores, t));
-            for ((g, taught), found) in gradient.iter_mut().zip(&taught).zip(&found) {
-                let p = libm::expf(*taught);
-                loss += f64::from(self.distillation * t * t * p * (taught - found));
-                *g += factor * self.distillation * t * (libm::expf(*found) - p);
-            }
-        }
-        loss
+        let (n, smoothing) = (scores.len(), self.label_smoothing);
+        let Some(teacher) = teacher else {
+            return cross_entropy(n, scores, &[label], smoothing, factor, gradient);
+        };
+        let (d, t) = (self.distillation, self.temperature);
+        let labels = cross_entropy(n, scores, &[label], smoothing, factor * (1.0 - d), gradient);
+        let soft = |scores: &[f32]| -> Vec<f32> { scores.iter().map(|s| s / t).collect() };
+        // The gradient of a cross-entropy towards zeros is the softmax itself.
+        let mut taught = vec![0.0; n];
+        cross_entropy_towards(n, &soft(teacher), &vec![0.0; n], 1.0, &mut taught);
+        let mut slope = vec![0.0; n];
+        let towards = cross_entropy_towards(n, &soft(scores), &taught, factor * d * t, &mut slope);
+        gradient.iter_mut().zip(slope).for_each(|(g, s)| *g += s);
+        let entropy: f64 =
+            taught.iter().map(|&p| f64::from(p)).filter(|p| *p > 0.0).map(|p| -p * libm::log(p)).sum();
+        f64::from(1.0 - d) * labels + f64::from(d * t * t) * (towards - entropy)
     }
-}
-
-/// Logarithms of the softmax of `scores / temperature`.
-fn log_softmax(scores: &[f32], temperature: f32) -> Vec<f32> {
-    let largest = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let moved: Vec<f32> = scores.iter().map(|s| (s - largest) / temperature).collect();
-    let sum: f64 = moved.iter().map(|&s| libm::exp(f64::from(s))).sum();
-    moved.into_iter().map(|s| s - libm::log(sum) as f32).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! How gradients move parameters.
 
+use lowbit_kernels::{Adam, Isa, Sgd};
 use serde::{Deserialize, Serialize};
 
 /// The rule, with its constants.
@@ -19,13 +20,13 @@ pub enum Optimizer {
     Adam {
         /// Decay of the mean.
         #[serde(default = "beta1")]
-        beta1: f32,
+        beta1: f64,
         /// Decay of the mean square.
         #[serde(default = "beta2")]
-        beta2: f32,
+        beta2: f64,
         /// Added to the root.
         #[serde(default = "epsilon")]
-        epsilon: f32,
+        epsilon: f64,
     },
 }
 
@@ -35,13 +36,13 @@ fn momentum() -> f32 {
 fn yes() -> bool {
     true
 }
-fn beta1() -> f32 {
+fn beta1() -> f64 {
     0.9
 }
-fn beta2() -> f32 {
+fn beta2() -> f64 {
     0.999
 }
-fn epsilon() -> f32 {
+fn epsilon() -> f64 {
     1e-8
 }
 
@@ -60,34 +61,27 @@ impl Optimizer {
         }
     }
 
-    /// Moves `values` against `gradient`, to which `decay · values` is added first. `time` counts updates from 1 since
+    /// Moves `values` against `gradient`, to which `decay · values` is added first (it may be used up). `time` counts updates from 1 since
     /// the memories were zero.
     pub fn update(
         &self,
-        rate: f32,
-        decay: f32,
+        isa: Isa,
+        [rate, decay]: [f64; 2],
         time: u64,
         values: &mut [f32],
-        gradient: &[f32],
+        gradient: &mut [f32],
         memories: &mut [Vec<f32>],
     ) {
         match (*self, memories) {
             (Optimizer::Sgd { momentum, nesterov }, [velocity]) => {
-                for ((w, g), v) in values.iter_mut().zip(gradient).zip(velocity) {
-                    let g = g + decay * *w;
-                    *v = momentum * *v + g;
-                    *w -= rate * if nesterov { g + momentum * *v } else { *v };
-                }
+                let (learning_rate, weight_decay) = (rate as f32, decay as f32);
+                Sgd { learning_rate, momentum, weight_decay, nesterov }.step(isa, values, gradient, velocity);
             }
             (Optimizer::Adam { beta1, beta2, epsilon }, [mean, square]) => {
-                let time = i32::try_from(time).unwrap_or(i32::MAX);
-                let (one, two) = (1.0 - beta1.powi(time), 1.0 - beta2.powi(time));
-                for (((w, g), m), s) in values.iter_mut().zip(gradient).zip(mean).zip(square) {
-                    let g = g + decay * *w;
-                    *m = beta1 * *m + (1.0 - beta1) * g;
-                    *s = beta2 * *s + (1.0 - beta2) * g * g;
-                    *w -= rate * (*m / one) / ((*s / two).sqrt() + epsilon);
-                }
+                gradient.iter_mut().zip(&*values).for_each(|(g, w)| *g += decay as f32 * w);
+                let adam = Adam { learning_rate: rate, betas: [beta1, beta2], epsilon };
+                let time = u32::try_from(time).unwrap_or(u32::MAX);
+                adam.step(isa, time, values, gradient, [mean, square]);
             }
             _ => unreachable!("memories are made by `memories`"),
         }
@@ -105,7 +99,7 @@ mod tests {
             let optimizer = Optimizer::Sgd { momentum: 0.5, nesterov };
             let (mut w, mut memory) = ([1.0], vec![vec![0.0]]);
             for (time, expected) in expected.into_iter().enumerate() {
-                optimizer.update(0.1, 0.0, time as u64 + 1, &mut w, &[1.0], &mut memory);
+                optimizer.update(Isa::best(), [0.1, 0.0], time as u64 + 1, &mut w, &mut [1.0], &mut memory);
                 assert!((w[0] - expected).abs() < 1e-6, "{w:?} {expected}");
             }
         }
@@ -115,7 +109,7 @@ mod tests {
     fn decay_pulls_towards_zero() {
         let optimizer = Optimizer::Sgd { momentum: 0.0, nesterov: false };
         let mut w = [2.0];
-        optimizer.update(0.1, 0.5, 1, &mut w, &[0.0], &mut [vec![0.0]]);
+        optimizer.update(Isa::best(), [0.1, 0.5], 1, &mut w, &mut [0.0], &mut [vec![0.0]]);
         assert_eq!(w, [1.9]);
     }
 
@@ -124,7 +118,7 @@ mod tests {
         let optimizer = Optimizer::Adam { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
         for g in [1e-3, 5.0] {
             let mut w = [1.0];
-            optimizer.update(0.01, 0.0, 1, &mut w, &[g], &mut [vec![0.0], vec![0.0]]);
+            optimizer.update(Isa::best(), [0.01, 0.0], 1, &mut w, &mut [g], &mut [vec![0.0], vec![0.0]]);
             assert!((w[0] - 0.99).abs() < 1e-5, "{w:?}");
         }
     }

@@ -83,6 +83,7 @@ pub struct Trainer<'a> {
     steps_per_epoch: u64,
     steps_per_stage: u64,
     step: u64,
+    isa: Isa,
     /// By group, what the optimizer keeps.
     memories: Vec<Vec<Vec<f32>>>,
     /// By group.
@@ -141,6 +142,7 @@ impl<'a> Trainer<'a> {
             groups: model.tape_groups(),
             weight_of: (0..model.groups.len()).map(weight_of).collect(),
             good: model.values(),
+            isa: Isa::from_env().map_err(lowbit_engine::EngineError::from)?,
             options: options.clone(),
             step: 0,
             tape,
@@ -358,17 +360,17 @@ impl<'a> Trainer<'a> {
             }
             by_group.insert(group, gradient);
         }
-        let (rate, options) = (self.rate(), &self.options);
+        let (rate, options, isa) = (self.rate(), &self.options, self.isa);
         let time = self.step % self.steps_per_stage + 1;
         for (at, group) in self.model.groups.iter_mut().enumerate() {
-            let Some(gradient) = by_group.get(&at) else { continue };
+            let Some(gradient) = by_group.get_mut(&at) else { continue };
             let (rate, decay) = match group.kind {
                 Kind::Weight => (rate, options.weight_decay),
                 Kind::Other => (rate, 0.0),
                 Kind::Quantizer => (rate * options.quantizer_rate, 0.0),
             };
             let memories = &mut self.memories[at];
-            options.optimizer.update(rate as f32, decay as f32, time, &mut group.values, gradient, memories);
+            options.optimizer.update(isa, [rate, decay], time, &mut group.values, gradient, memories);
         }
         for weight in &self.model.weights {
             if let Some(g) = weight.parameters {
@@ -537,7 +539,6 @@ impl<'a> Trainer<'a> {
         let mut graph = self.model.with_values(&result, &self.model.running);
         let rounded: Vec<_> = self.model.edges.iter().map(|e| e.rounded).collect();
         // Cut at each rounded edge: what is before gives it, the quantizer rounds it, it becomes an input of the rest.
-        let isa = Isa::from_env().map_err(lowbit_engine::EngineError::from)?;
         let mut known = vec![(graph.inputs[0], input.clone())];
         for (edge, rounded) in self.model.edges.iter().zip(rounded) {
             let place = graph.nodes.iter().position(|n| n.outputs.first() == Some(&rounded));
@@ -549,7 +550,7 @@ impl<'a> Trainer<'a> {
             if let Some(group) = edge.parameters {
                 rounding.set(&result[group]);
             }
-            rounding.forward(isa, &values, &mut out);
+            rounding.forward(self.isa, &values, &mut out);
             known.push((rounded, Tensor::from_f32(found.shape(), out)));
             if let Some(at) = place {
                 graph.nodes.remove(at);
