@@ -265,7 +265,9 @@ fn reasons(sites: &Sites) -> String {
 /// Most common bits of weights and of what products read, such as `W4A8`; of windowed operands, those of the window.
 pub(super) fn bits(plan: &Plan, sites: &Sites) -> String {
     let of = |setting: &Setting| setting.code.as_ref().map(|code| code.code_bits().round() as u8);
-    let most_common = |all: Vec<u8>| (0..=8u8).max_by_key(|b| (all.iter().filter(|x| *x == b).count(), *b));
+    let most_common = |all: Vec<u8>| {
+        (0..=8u8).max_by_key(|b| (all.iter().filter(|x| *x == b).count(), std::cmp::Reverse(*b)))
+    };
     let weights: Vec<u8> = plan.weights.iter().filter_map(of).collect();
     let products = sites.activations.iter().zip(&plan.activations).filter(|(s, _)| s.feeds_product);
     let activations: Vec<u8> = match plan.windows.is_empty() {

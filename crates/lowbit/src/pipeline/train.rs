@@ -365,7 +365,10 @@ impl Task<'_> {
         )?;
         report.job.calibration_samples = seen.edges.samples;
         let (bytes, written, bits) = if self.recipe.quantizes() {
-            report.layers = layers(&network.graph, &network.types, &sites, &plan, &seen.edges);
+            // Beside the shadows, not beside what the network saw of them: that has no error.
+            let shadows = trainer.model().graph_of(&trainer.result(), trainer.running(), false);
+            let shadows = prepare(shadows, &evaluate_for_pass)?;
+            report.layers = layers(&shadows, &network.types, &sites, &plan, &seen.edges);
             report.kept_float = sites.kept_float.clone();
             let calibrated =
                 Calibrated { network: &network, target: self.target, sites: &sites, seen: &seen.edges };

@@ -91,9 +91,8 @@ impl Form {
         let bits = levels.next_power_of_two().trailing_zeros();
         let mut forms = vec![Form::Plain];
         if levels <= 16 {
-            forms.extend([Form::Nibbles, Form::Groups(levels.ilog2().max(1))]);
-            forms.push(Form::Groups(256f64.log(levels as f64).floor() as u32));
-            forms.push(Form::Planes(bits as u8));
+            // As many to a byte as it can tell runs apart.
+            forms.extend([Form::Nibbles, Form::Planes(bits as u8), Form::Groups(256usize.ilog(levels))]);
         }
         forms.into_iter().min_by_key(|form| form.bytes(levels, count)).unwrap_or(Form::Plain)
     }
@@ -210,7 +209,7 @@ mod tests {
         let forms = [2, 3, 4, 7, 15, 17].map(|levels| Form::smallest(levels, large));
         assert_eq!(
             forms,
-            [Form::Groups(8), Form::Groups(5), Form::Groups(4), Form::Planes(3), Form::Nibbles, Form::Plain]
+            [Form::Planes(1), Form::Groups(5), Form::Planes(2), Form::Planes(3), Form::Nibbles, Form::Plain]
         );
         assert_eq!(Form::smallest(3, 100), Form::Plain);
     }

@@ -86,7 +86,7 @@ impl Companding {
         (1..=s).map(|m| self.expand((m as f64 - 0.5) / s as f64)).collect()
     }
 
-    /// `dL/dθ` from what was summed over the elements; see [`Sums`].
+    /// `dL/dθ` from what was summed over the elements; by interval and code.
     pub fn gradient(&self, sums: &Sums) -> Vec<f64> {
         let (k, s) = (self.pi.len(), sums.levels - 1);
         let (mut by_gamma, mut by_beta) = (vec![0.0; k], vec![0.0; k]);
