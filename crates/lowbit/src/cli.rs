@@ -10,6 +10,7 @@ mod files;
 mod inspect;
 mod methods;
 mod ops;
+mod outcome;
 mod print;
 mod progress;
 mod quantize;

@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::ValueEnum;
+use lowbit::Progress;
 use lowbit::facade::{self, Effort, QuantizeJob};
-use lowbit::{Progress, render};
 
 use super::report_file::ReportFile;
-use super::{files, print, progress::Bars, shared, size, usage};
+use super::{files, outcome, progress::Bars, shared, size, usage};
 
 /// Quantize a network and say what it cost
 #[derive(clap::Args)]
@@ -116,18 +116,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let outcome = facade::quantize(&job, &bars)?;
     bars.finish();
 
-    let mut whole: Vec<files::File> = Vec::new();
-    if let Some(output) = args.output.as_ref().filter(|_| !args.dry_run) {
-        whole.push((output.clone(), outcome.bytes));
-    }
-    if let Some(report) = &args.report {
-        whole.push((report.path().to_owned(), report.render(&outcome.report).into_bytes()));
-    }
-    files::write(&whole)?;
-    for state in &outcome.state {
-        // A state that stays behind is only clutter: the next run says that it is done.
-        let _ = std::fs::remove_file(state);
-    }
-    print::out(&render::text::report(&outcome.report, print::style()))?;
-    print::written(&whole)
+    outcome::keep(outcome, args.output.as_deref().filter(|_| !args.dry_run), args.report.as_ref())
 }

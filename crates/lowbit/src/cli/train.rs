@@ -3,11 +3,11 @@
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use lowbit::Progress;
 use lowbit::facade::{self, TrainJob};
-use lowbit::{Progress, render};
 
 use super::report_file::ReportFile;
-use super::{files, print, progress::Bars, shared, size, usage};
+use super::{files, outcome, progress::Bars, shared, size, usage};
 
 /// Train a network in few bits (or in float) on labelled samples
 #[derive(clap::Args)]
@@ -127,18 +127,5 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let outcome = facade::train(&job, &bars)?;
     bars.finish();
 
-    let mut whole: Vec<files::File> = Vec::new();
-    if let Some(output) = args.output.as_ref().filter(|_| !args.dry_run) {
-        whole.push((output.clone(), outcome.bytes));
-    }
-    if let Some(report) = &args.report {
-        whole.push((report.path().to_owned(), report.render(&outcome.report).into_bytes()));
-    }
-    files::write(&whole)?;
-    for state in &outcome.state {
-        // A state that stays behind is only clutter: the next run says that it is done.
-        let _ = std::fs::remove_file(state);
-    }
-    print::out(&render::text::report(&outcome.report, print::style()))?;
-    print::written(&whole)
+    outcome::keep(outcome, args.output.as_deref().filter(|_| !args.dry_run), args.report.as_ref())
 }
