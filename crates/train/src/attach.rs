@@ -59,7 +59,9 @@ fn weight(
     let intervals = options.intervals.unwrap_or(INTERVALS);
     let (binary, ternary) = (Binary { filter }, Ternary { filter, threshold });
     match kind {
-        OfWeights::Lcq if bits < 8 => Box::new(Lcq::new(bits, elements, intervals, options.straight_through)),
+        OfWeights::Lcq if bits < 8 => {
+            Box::new(Lcq::new(bits, elements, intervals, options.straight_through).shaped(options.shape_rate))
+        }
         // At 8 bits levels have no shape worth learning.
         OfWeights::Lsq | OfWeights::Lcq => Box::new(Lsq::new(bits, elements, options.start)),
         OfWeights::Bwn if staged => Box::new(Stochastic::new(binary, filter, form, probability, unit)),
@@ -80,7 +82,8 @@ fn edge(
     match kind {
         OfEdges::Lcq if bits < 8 => {
             let intervals = options.intervals.unwrap_or(INTERVALS);
-            Arc::new(LcqEdge::new(bits, signed, elements, intervals, options.straight_through))
+            let edge = LcqEdge::new(bits, signed, elements, intervals, options.straight_through);
+            Arc::new(edge.shaped(options.shape_rate))
         }
         OfEdges::Lsq | OfEdges::Lcq => Arc::new(LsqEdge::new(bits, signed, elements)),
     }

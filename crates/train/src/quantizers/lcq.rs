@@ -36,8 +36,10 @@ pub struct Lcq {
     normalize: bool,
     /// Steps of the outer grid; `None` leaves levels as they are.
     outer: Option<f64>,
-    /// Of the gradients of α and θ.
+    /// Of the gradient of α.
     factor: f32,
+    /// Of the gradient of θ.
+    shape_rate: f32,
 }
 
 impl Lcq {
@@ -51,8 +53,14 @@ impl Lcq {
             rule,
             normalize: true,
             outer: Some(127.0),
+            shape_rate: 1.0,
             factor: (s as f64 / elements.max(1) as f64).sqrt() as f32,
         }
+    }
+
+    /// With the learning rate of θ multiplied.
+    pub fn shaped(self, shape_rate: f32) -> Lcq {
+        Lcq { shape_rate, ..self }
     }
 
     fn shape(&self, parameters: &[f32]) -> Companding {
@@ -150,7 +158,7 @@ impl WeightQuantizer for Lcq {
         by_parameter[0] = by_alpha as f32 * self.factor;
         if self.intervals > 0 {
             let shape = f.gradient(&sums);
-            by_parameter[1..].iter_mut().zip(shape).for_each(|(p, g)| *p = g as f32 * self.factor);
+            by_parameter[1..].iter_mut().zip(shape).for_each(|(p, g)| *p = g as f32 * self.shape_rate);
         }
     }
 

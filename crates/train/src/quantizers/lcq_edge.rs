@@ -23,7 +23,10 @@ pub struct LcqEdge {
     rule: StraightThrough,
     /// Steps of the outer grid from 0 to α; `None` leaves levels and thresholds as they are.
     outer: Option<f64>,
+    /// Of the gradient of α.
     factor: f32,
+    /// Of the gradient of θ.
+    shape_rate: f32,
     now: RwLock<Arc<Rounded>>,
 }
 
@@ -57,11 +60,16 @@ impl LcqEdge {
         let intervals = if s == 1 { 0 } else { intervals };
         let start = [vec![1.0], vec![0.0; intervals]].concat();
         let now = RwLock::new(Arc::new(Rounded::new(s, signed, outer, &start)));
-        LcqEdge { signed, s, intervals, rule, outer, factor: 1.0, now }
+        LcqEdge { signed, s, intervals, rule, outer, factor: 1.0, shape_rate: 1.0, now }
     }
 
     fn scaled(self, factor: f64) -> LcqEdge {
         LcqEdge { factor: factor as f32, ..self }
+    }
+
+    /// With the learning rate of θ multiplied.
+    pub fn shaped(self, shape_rate: f32) -> LcqEdge {
+        LcqEdge { shape_rate, ..self }
     }
 
     fn rounded(&self) -> Arc<Rounded> {
@@ -192,7 +200,7 @@ impl Rounding for LcqEdge {
         parameters[0] = by_alpha as f32 * self.factor;
         if self.intervals > 0 {
             let shape = now.f.gradient(&sums);
-            parameters[1..].iter_mut().zip(shape).for_each(|(p, g)| *p = g as f32 * self.factor);
+            parameters[1..].iter_mut().zip(shape).for_each(|(p, g)| *p = g as f32 * self.shape_rate);
         }
         if self.rule == StraightThrough::Rounding {
             let slope = |&[interval, code]: &[usize; 2]| {
