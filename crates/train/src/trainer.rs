@@ -171,6 +171,11 @@ impl<'a> Trainer<'a> {
         self.steps_per_epoch
     }
 
+    /// Epochs of the whole run: each stage begins one of its own.
+    pub fn epochs(&self) -> u64 {
+        self.stages.len() as u64 * self.steps_per_stage.div_ceil(self.steps_per_epoch)
+    }
+
     /// Stages of the run.
     pub fn stages(&self) -> usize {
         self.stages.len()

@@ -161,7 +161,7 @@ fn fit(
     };
     let (mut saved, mut begun) = (Instant::now(), Instant::now());
     let mut counted = part.samples;
-    let epochs = trainer.steps().div_ceil(trainer.steps_per_epoch());
+    let epochs = trainer.epochs();
     let mut stage_of = u64::MAX;
     while !trainer.is_done() {
         let at = trainer.position();
