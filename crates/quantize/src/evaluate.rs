@@ -80,7 +80,7 @@ fn rank(row: &[f32], label: usize) -> Option<usize> {
 }
 
 /// Index of the largest value; the first of equals, NaN never.
-fn best(row: &[f32]) -> usize {
+pub fn best(row: &[f32]) -> usize {
     let mut best = 0;
     for (i, &y) in row.iter().enumerate() {
         if y > row[best] || row[best].is_nan() {

@@ -33,9 +33,9 @@ pub fn attach(
             weight(&recipe.quantizer, kind, setting, elements, filter, !recipe.train.stages.is_empty()),
         ))
     });
-    let edges = sites.activations.iter().zip(&plan.activations).enumerate();
-    let edges = edges.filter(|(_, (site, setting))| site.follows.is_none() && setting.is_quantized());
-    let edges = edges.filter_map(|(_, (site, setting))| {
+    let edges = sites.activations.iter().zip(&plan.activations);
+    let edges = edges.filter(|(site, setting)| site.follows.is_none() && setting.is_quantized());
+    let edges = edges.filter_map(|(site, setting)| {
         let elements = types[site.value.0].as_ref().map_or(1, TensorType::len);
         let signed = !non_negative(graph, site.value, 0);
         Some((

@@ -12,6 +12,7 @@ use lowbit_engine::{Network, Rounding, Training};
 use lowbit_graph::passes::dead_nodes;
 use lowbit_graph::{Dim, Graph, ValueId};
 use lowbit_kernels::Isa;
+use lowbit_quantize::evaluate::best;
 use lowbit_quantize::rows::Rows;
 use lowbit_tensor::Tensor;
 use rayon::prelude::*;
@@ -84,6 +85,8 @@ pub struct Trainer<'a> {
     steps_per_stage: u64,
     step: u64,
     isa: Isa,
+    /// The order of an epoch's samples, and which epoch.
+    order: (Option<u64>, Vec<usize>),
     /// By group, what the optimizer keeps.
     memories: Vec<Vec<Vec<f32>>>,
     /// By group.
@@ -142,6 +145,7 @@ impl<'a> Trainer<'a> {
             groups: model.tape_groups(),
             weight_of: (0..model.groups.len()).map(weight_of).collect(),
             good: model.values(),
+            order: (None, Vec::new()),
             isa: Isa::from_env().map_err(lowbit_engine::EngineError::from)?,
             options: options.clone(),
             step: 0,
@@ -174,11 +178,6 @@ impl<'a> Trainer<'a> {
     /// Epochs of the whole run: each stage begins one of its own.
     pub fn epochs(&self) -> u64 {
         self.stages.len() as u64 * self.steps_per_stage.div_ceil(self.steps_per_epoch)
-    }
-
-    /// Stages of the run.
-    pub fn stages(&self) -> usize {
-        self.stages.len()
     }
 
     /// Where it is.
@@ -289,9 +288,11 @@ impl<'a> Trainer<'a> {
             self.tape.set(place, &seen)?;
         }
         self.tape.seed(self.seed.wrapping_add(self.step));
-        let order = order(self.data.labels.len(), self.seed, at.epoch);
+        if self.order.0 != Some(at.epoch) {
+            self.order = (Some(at.epoch), order(self.data.labels.len(), self.seed, at.epoch));
+        }
         let per_step = self.options.batch * self.options.accumulate;
-        let chosen = &order[at.in_epoch as usize * per_step..][..per_step];
+        let chosen = self.order.1[at.in_epoch as usize * per_step..][..per_step].to_vec();
         let mut progress = Progress::default();
         let mut gradients: Vec<Vec<f32>> = Vec::new();
         for chosen in chosen.chunks(self.options.batch) {
@@ -311,9 +312,7 @@ impl<'a> Trainer<'a> {
                         let label = batch.labels[row] as usize;
                         let teacher = taught.as_ref().map(|t| &t[row * classes..(row + 1) * classes]);
                         sum += loss.of(scores, label, teacher, factor, gradient);
-                        let best =
-                            scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(k, _)| k);
-                        correct.fetch_add(usize::from(best == Some(label)), Ordering::Relaxed);
+                        correct.fetch_add(usize::from(best(scores) == label), Ordering::Relaxed);
                     }
                     grads[1..].iter_mut().for_each(|g| g.fill(0.0));
                     Ok(sum)

@@ -28,21 +28,27 @@ pub(super) struct Loaded {
 
 /// Reads and prepares the network of a file.
 pub(super) fn network(path: &Path) -> Result<Loaded> {
-    // Errors of the reader name the file themselves.
-    let graph = lowbit_onnx::read_file_with(path, ReadOptions { finite: true })?;
-    let place = || format!("cannot use the network {}", path.display());
-    let file_bytes = std::fs::metadata(path).with_context(place)?.len();
-    loaded(graph, file_bytes).with_context(place)
+    let (graph, file_bytes) = file(path)?;
+    loaded(graph, file_bytes).with_context(|| unusable(path))
 }
 
 /// The network of a file as training wants it, with batch normalization where the file has it, and as inference does.
 pub(super) fn network_to_train(path: &Path) -> Result<(Graph, Loaded)> {
-    let graph = lowbit_onnx::read_file_with(path, ReadOptions { finite: true })?;
-    let place = || format!("cannot use the network {}", path.display());
-    let file_bytes = std::fs::metadata(path).with_context(place)?.len();
-    let graph = prepare_to_train(graph, &evaluate_for_pass).with_context(place)?;
-    let folded = loaded(graph.clone(), file_bytes).with_context(place)?;
+    let (graph, file_bytes) = file(path)?;
+    let graph = prepare_to_train(graph, &evaluate_for_pass).with_context(|| unusable(path))?;
+    let folded = loaded(graph.clone(), file_bytes).with_context(|| unusable(path))?;
     Ok((graph, folded))
+}
+
+/// The graph of a file as it is there, and the file's size in bytes.
+fn file(path: &Path) -> Result<(Graph, u64)> {
+    // Errors of the reader name the file themselves.
+    let graph = lowbit_onnx::read_file_with(path, ReadOptions { finite: true })?;
+    Ok((graph, std::fs::metadata(path).with_context(|| unusable(path))?.len()))
+}
+
+fn unusable(path: &Path) -> String {
+    format!("cannot use the network {}", path.display())
 }
 
 /// The same from bytes in memory.

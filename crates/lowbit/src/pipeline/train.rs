@@ -13,6 +13,7 @@ use lowbit_graph::Graph;
 use lowbit_graph::passes::{prepare, specialize};
 use lowbit_onnx::WriteOptions;
 use lowbit_quantize::describe::layers;
+use lowbit_quantize::evaluate::Comparison;
 use lowbit_quantize::lower::Flavour;
 use lowbit_quantize::observe::Needs;
 use lowbit_quantize::plan::Plan;
@@ -25,12 +26,12 @@ use lowbit_train::trainer::Progress as Part;
 use lowbit_train::{Model, TrainError, TrainRecipe, Trainer, attach, batch_norm, deploy};
 
 use self::checkpoint::Checkpoint;
-use super::calibrate::calibrate;
+use super::calibrate::{calibrate, labelled};
 use super::load::{self, Loaded, Wanted};
 use super::memory;
 use super::plan::{Calibrated, Origin};
 use super::quantize::{bits, folder_of, target, text_of};
-use super::score::{Variant, score};
+use super::score::{Variant, first_output, score};
 use super::stages::Stages;
 use crate::Progress;
 use crate::facade::{Outcome, TrainJob};
@@ -303,20 +304,14 @@ impl Task<'_> {
     fn validate(&self, trainer: &Trainer<'_>, samples: &load::Samples) -> Result<f64> {
         let (loaded, sites, plan) = self.deployed(trainer)?;
         let network = Network::new(&simulate(&loaded.graph, &sites, &plan))?;
-        let (mut correct, mut all) = (0usize, 0usize);
+        let mut comparison = Comparison::new(1);
         for batch in samples.batches()? {
-            let mut batch = batch?;
-            let labels = batch.labels.take().context("validation samples have no labels")?;
-            let input = load::input(&mut batch)?;
-            let output = network.run(&[input])?.first().context("the network has no output")?.to_f32();
-            let classes = output.len() / labels.len().max(1);
-            for (scores, &label) in output.chunks(classes.max(1)).zip(&labels) {
-                let best = scores.iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).map(|(k, _)| k as u32);
-                correct += usize::from(best == Some(label));
-            }
-            all += labels.len();
+            let (input, labels) = labelled(batch?)?;
+            let labels = labels.context("validation samples have no labels")?;
+            let output = first_output(&network, &[input])?;
+            comparison.add(&[&output], loaded.classes(), Some(&labels));
         }
-        Ok(100.0 * correct as f64 / all.max(1) as f64)
+        comparison.scores()[0].top1.context("there are no validation samples")
     }
 
     fn report(&self, job: &TrainJob, seed: u64, flavour: Flavour, samples: &load::Samples) -> Result<Report> {
@@ -397,7 +392,7 @@ impl Task<'_> {
         if let Some(validation) = validation {
             let variant =
                 Variant { name: &self.recipe.bits.name, bits, network: &written, bytes: bytes.len() };
-            let batches = validation.batches()?.map(|batch| super::calibrate::labelled(batch?));
+            let batches = validation.batches()?.map(|batch| labelled(batch?));
             report.scores = score(self.float, &[variant], batches, self.stages)?;
         }
         Ok(bytes)

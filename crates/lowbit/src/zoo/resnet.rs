@@ -10,18 +10,8 @@ const BRANCH: f32 = 0.5;
 fn cifar(name: &str, blocks: usize, seed: u64) -> Graph {
     let (mut b, x) = Builder::new(name, [3, 32], seed);
     let v = b.conv(x, Shape::new(3, 16, 3, 1));
-    let mut v = b.relu(v);
-    let mut inputs = 16;
-    for (stage, outputs) in [16, 32, 64].into_iter().enumerate() {
-        for block in 0..blocks {
-            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-            let branch = b.conv(v, Shape::new(inputs, outputs, 3, stride));
-            let branch = b.relu(branch);
-            let branch = b.conv(branch, Shape { gain: BRANCH, ..Shape::new(outputs, outputs, 3, 1) });
-            v = joined(&mut b, v, branch, [inputs, outputs, stride]);
-            inputs = outputs;
-        }
-    }
+    let v = b.relu(v);
+    let v = basic(&mut b, v, &[16, 32, 64], blocks);
     b.classify(v, 64, 10)
 }
 
@@ -39,19 +29,9 @@ pub(super) fn resnet56(seed: u64) -> Graph {
 
 /// Four stages of two blocks of two 3×3 convolutions.
 pub(super) fn resnet18(seed: u64) -> Graph {
-    let (mut b, mut v) = begun("resnet18", seed);
-    let mut inputs = 64;
-    for (stage, outputs) in [64, 128, 256, 512].into_iter().enumerate() {
-        for block in 0..2 {
-            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
-            let branch = b.conv(v, Shape::new(inputs, outputs, 3, stride));
-            let branch = b.relu(branch);
-            let branch = b.conv(branch, Shape { gain: BRANCH, ..Shape::new(outputs, outputs, 3, 1) });
-            v = joined(&mut b, v, branch, [inputs, outputs, stride]);
-            inputs = outputs;
-        }
-    }
-    b.classify(v, inputs, 1000)
+    let (mut b, v) = begun("resnet18", seed);
+    let v = basic(&mut b, v, &[64, 128, 256, 512], 2);
+    b.classify(v, 512, 1000)
 }
 
 /// Four stages of bottlenecks, 1×1, 3×3, 1×1.
@@ -73,6 +53,22 @@ pub(super) fn resnet50(seed: u64) -> Graph {
         }
     }
     b.classify(v, inputs, 1000)
+}
+
+/// Stages of `blocks` blocks of two 3×3 convolutions, one stage per width; `v` has the first one's.
+fn basic(b: &mut Builder, mut v: ValueId, widths: &[usize], blocks: usize) -> ValueId {
+    let mut inputs = widths[0];
+    for (stage, outputs) in widths.iter().copied().enumerate() {
+        for block in 0..blocks {
+            let stride = if stage > 0 && block == 0 { 2 } else { 1 };
+            let branch = b.conv(v, Shape::new(inputs, outputs, 3, stride));
+            let branch = b.relu(branch);
+            let branch = b.conv(branch, Shape { gain: BRANCH, ..Shape::new(outputs, outputs, 3, 1) });
+            v = joined(b, v, branch, [inputs, outputs, stride]);
+            inputs = outputs;
+        }
+    }
+    v
 }
 
 /// The beginning of those for 224×224 images: 7×7 and a maximum.

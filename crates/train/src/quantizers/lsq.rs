@@ -95,10 +95,7 @@ impl WeightQuantizer for Lsq {
     }
 
     fn forward(&self, parameters: &[f32], shadow: &[f32], _draw: Option<Draw>, out: &mut [f32]) {
-        let (low, high) = (self.0.low as f32, self.0.high as f32);
-        for (out, v) in out.iter_mut().zip(shadow) {
-            *out = (v / parameters[0]).clamp(low, high).round_ties_even() * parameters[0];
-        }
+        fake_quant::fake_quant(isa(), &self.0.quant(parameters[0]), shadow, out);
     }
 
     fn backward(&self, parameters: &[f32], shadow: &[f32], grad: &mut [f32], by_parameter: &mut [f32]) {
