@@ -1,6 +1,6 @@
-//! General matrix products, by the `gemm` crate, on the calling thread.
+//! General matrix products, by `gemm-f32`, on the calling thread.
 //!
-//! The `gemm` crate chooses its instruction set itself and may order a sum by the size of the whole product. Where rows
+//! It chooses its instruction set itself and may order a sum by the size of the whole product. Where rows
 //! are images, use [`PackedLinear`](crate::PackedLinear), whose rows do not depend on each other.
 
 pub mod reference;
@@ -43,21 +43,28 @@ pub fn gemm([m, n, k]: [usize; 3], alpha: f32, a: Matrix<'_>, b: Matrix<'_>, bet
     );
     let [a_row, a_column] = a.strides(m, k);
     let [b_row, b_column] = b.strides(k, n);
-    // SAFETY: with these strides every index below m, n, k stays inside slices of the lengths just asserted, and
+    // The library's kernels are made for column-major products, and a row-major one is the transposed product of the
+    // operands in turn: cᵀ = bᵀ·aᵀ. One column is both.
+    let ([m, n], [c_row, c_column], (a, [a_row, a_column]), (b, [b_row, b_column])) = if n > 1 {
+        ([n, m], [1, n as isize], (b.values, [b_column, b_row]), (a.values, [a_column, a_row]))
+    } else {
+        ([m, n], [n as isize, 1], (a.values, [a_row, a_column]), (b.values, [b_row, b_column]))
+    };
+    // SAFETY: with these strides every index below m, n, k stays inside slices of the lengths asserted above, and
     // `c` is borrowed mutably, so it overlaps neither operand.
     unsafe {
-        ::gemm::gemm(
+        gemm_f32::gemm::f32::get_gemm_fn()(
             m,
             n,
             k,
             c.as_mut_ptr(),
-            1,
-            n as isize,
+            c_column,
+            c_row,
             beta != 0.0,
-            a.values.as_ptr(),
+            a.as_ptr(),
             a_column,
             a_row,
-            b.values.as_ptr(),
+            b.as_ptr(),
             b_column,
             b_row,
             beta,
@@ -65,7 +72,7 @@ pub fn gemm([m, n, k]: [usize; 3], alpha: f32, a: Matrix<'_>, b: Matrix<'_>, bet
             false,
             false,
             false,
-            ::gemm::Parallelism::None,
+            gemm_common::Parallelism::None,
         );
     }
 }
