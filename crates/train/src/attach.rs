@@ -2,7 +2,7 @@
 
 use crate::model::Quantizers;
 use crate::quantizers::{
-    Binary, EdgeQuantizer, Lcq, LcqEdge, Lsq, LsqEdge, Stochastic, Ternary, WeightQuantizer,
+    Binary, ByChannel, EdgeQuantizer, Lcq, LcqEdge, Lsq, LsqEdge, Stochastic, Ternary, WeightQuantizer,
 };
 use crate::recipe::{OfEdges, OfWeights, Quantizer, TrainRecipe};
 use lowbit_graph::{Graph, Op, TensorType, ValueId};
@@ -25,13 +25,17 @@ pub fn attach(
     let weights = weights.filter_map(|(site, setting)| {
         let shape = graph.constant(site.value)?.shape();
         let elements: usize = shape.iter().product();
-        // Filters lie one after the other where output channels are axis 0; elsewhere the layer is one filter.
-        let filter = if site.channel_axis == Some(0) { elements / shape[0].max(1) } else { elements };
-        let kind = recipe.quantizer.weights?;
-        Some((
-            site.name.clone(),
-            weight(&recipe.quantizer, kind, setting, elements, filter, !recipe.train.stages.is_empty()),
-        ))
+        let filter = elements / site.channel_axis.map_or(1, |axis| shape[axis]).max(1);
+        let (options, kind) = (&recipe.quantizer, recipe.quantizer.weights?);
+        let quantizer = weight(options, kind, setting, elements, filter, !recipe.train.stages.is_empty());
+        // Filters lie one after the other where output channels are axis 0.
+        let quantizer = match site.channel_axis.filter(|axis| *axis > 0) {
+            Some(axis) if matches!(kind, OfWeights::Bwn | OfWeights::Twn) => {
+                Box::new(ByChannel::new(quantizer, shape, axis))
+            }
+            _ => quantizer,
+        };
+        Some((site.name.clone(), quantizer))
     });
     let edges = sites.activations.iter().zip(&plan.activations);
     let edges = edges.filter(|(site, setting)| site.follows.is_none() && setting.is_quantized());

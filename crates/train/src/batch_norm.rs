@@ -3,14 +3,24 @@
 //! Each convolution gets a normalization whose running statistics are those of its output on some samples, and whose
 //! scale and shift undo it: the network computes what it computed, and has what training needs. Folding takes it out
 //! again in the end.
+//!
+//! Folding multiplied each filter by its normalization's gain. Behind a normalization a filter's length changes nothing
+//! but how fast it learns (a step turns it by rate / length²) and, where a layer's filters share a step or a threshold, how
+//! well that fits. So filters are brought to one length, and the normalizations take over the rest.
 
 use crate::error::TrainError;
 use lowbit_engine::Network;
 use lowbit_graph::ops::BatchNormalization;
 use lowbit_graph::{Graph, Node, Op, ValueId};
 use lowbit_tensor::Tensor;
+use std::sync::Arc;
 
 const EPSILON: f32 = 1e-5;
+
+/// Euclidean length that filters are given.
+const LENGTH: f64 = 2.0;
+/// Filters shorter than this are left alone.
+const LEAST: f64 = 1e-12;
 
 /// Whether the network has convolutions and none is normalized.
 pub fn is_folded(graph: &Graph) -> bool {
@@ -43,12 +53,17 @@ pub fn insert(graph: &Graph, batches: &[Tensor]) -> Result<Graph, TrainError> {
         if bias.is_some() {
             out.nodes[n].inputs.truncate(2);
         }
-        let deviation = |&[_, variance]: &[f64; 2]| (variance + f64::from(EPSILON)).sqrt() as f32;
-        let scale: Vec<f32> = moments.iter().map(deviation).collect();
-        let shift: Vec<f32> = moments.iter().map(|m| m[0] as f32).collect();
+        let factor = even_out(&mut out, n);
+        let factor = |c: usize| factor.get(c).copied().unwrap_or(1.0);
+        let each = |of: &dyn Fn(usize, [f64; 2]) -> f64| -> Vec<f32> {
+            moments.iter().enumerate().map(|(c, &m)| of(c, m) as f32).collect()
+        };
+        // Statistics are those of the filter as it is now, 1/factor as long; epsilon is added to its variance.
+        let variance = each(&|c, m| m[1] / factor(c).powi(2));
+        let scale = each(&|c, m| (m[1] + factor(c).powi(2) * f64::from(EPSILON)).sqrt());
+        let shift = each(&|_, m| m[0]);
         let bias = |c: usize| bias.as_ref().map_or(0.0, |b| f64::from(b[c]));
-        let mean = moments.iter().enumerate().map(|(c, m)| (m[0] - bias(c)) as f32).collect();
-        let variance = moments.iter().map(|m| m[1] as f32).collect();
+        let mean = each(&|c, m| (m[0] - bias(c)) / factor(c));
         let mut inputs = vec![Some(before)];
         for (what, values) in [("scale", scale), ("shift", shift), ("mean", mean), ("variance", variance)] {
             let tensor = Tensor::from_f32([values.len()], values);
@@ -58,6 +73,29 @@ pub fn insert(graph: &Graph, batches: &[Tensor]) -> Result<Graph, TrainError> {
         out.nodes.insert(n + 1, Node { name, op, inputs, outputs: vec![edge] });
     }
     Ok(out)
+}
+
+/// Gives the filters of a convolution the same length, and returns by how much each was longer. None where another node
+/// reads the weight too.
+fn even_out(graph: &mut Graph, conv: usize) -> Vec<f64> {
+    let Some(weight) = graph.nodes[conv].input(1) else { return Vec::new() };
+    let readers = graph.nodes.iter().flat_map(|node| &node.inputs).filter(|input| **input == Some(weight));
+    if readers.count() > 1 || graph.outputs.contains(&weight) {
+        return Vec::new();
+    }
+    let Some(tensor) = graph.constant(weight) else { return Vec::new() };
+    let (shape, mut values) = (tensor.shape().to_vec(), tensor.to_f32());
+    let len = (values.len() / shape[0].max(1)).max(1);
+    let even = |filter: &mut [f32]| {
+        let length = filter.iter().map(|&w| f64::from(w).powi(2)).sum::<f64>().sqrt();
+        // A filter of nothing has no direction.
+        let factor = if length > LEAST { length / LENGTH } else { 1.0 };
+        filter.iter_mut().for_each(|w| *w = (f64::from(*w) / factor) as f32);
+        factor
+    };
+    let factors = values.chunks_mut(len).map(even).collect();
+    graph.set_constant(weight, Arc::new(Tensor::from_f32(shape, values)));
+    factors
 }
 
 /// Mean and biased variance of each channel of some edges.

@@ -7,6 +7,7 @@ use crate::error::TrainError;
 use crate::model::Model;
 use crate::quantizers::{Coded, EdgeCode};
 use lowbit_graph::Graph;
+use lowbit_quantize::bias;
 use lowbit_quantize::plan::{Plan, Setting};
 use lowbit_quantize::site::{Sites, WeightSite};
 use lowbit_tensor::{Code, Levels, Uniform};
@@ -36,6 +37,7 @@ pub fn plan(
         plan.activations[place].set(edge_code(&edge.quantizer.code(of(edge.parameters)))?, STEP);
     }
     plan.follow(sites);
+    bias::make_room(folded, sites, &mut plan);
     Ok(plan)
 }
 

@@ -9,6 +9,7 @@ pub mod augment;
 pub mod batch_norm;
 pub mod deploy;
 pub mod error;
+pub mod listing;
 pub mod loss;
 pub mod model;
 pub mod optimizer;

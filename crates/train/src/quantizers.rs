@@ -5,6 +5,7 @@
 //! Both have a few learned parameters of their own (a step, a clip, a shape), kept by the trainer like any other.
 
 mod binary;
+mod by_channel;
 mod clip;
 mod companding;
 mod lcq;
@@ -13,6 +14,7 @@ mod lsq;
 mod stochastic;
 
 pub use binary::{Binary, Ternary, Threshold};
+pub use by_channel::ByChannel;
 pub use clip::{gaussian_clip, search_clip};
 pub use companding::Companding;
 pub use lcq::{Lcq, StraightThrough};
@@ -22,6 +24,32 @@ pub use stochastic::{Draw, Form, Probability, Stochastic, Unit};
 
 use lowbit_engine::Rounding;
 use std::sync::Arc;
+
+impl<Q: WeightQuantizer + ?Sized> WeightQuantizer for Box<Q> {
+    fn len(&self) -> usize {
+        (**self).len()
+    }
+
+    fn start(&self, shadow: &[f32]) -> Vec<f32> {
+        (**self).start(shadow)
+    }
+
+    fn forward(&self, parameters: &[f32], shadow: &[f32], draw: Option<Draw>, out: &mut [f32]) {
+        (**self).forward(parameters, shadow, draw, out);
+    }
+
+    fn backward(&self, parameters: &[f32], shadow: &[f32], grad: &mut [f32], by_parameter: &mut [f32]) {
+        (**self).backward(parameters, shadow, grad, by_parameter);
+    }
+
+    fn constrain(&self, parameters: &mut [f32]) {
+        (**self).constrain(parameters);
+    }
+
+    fn code(&self, parameters: &[f32], shadow: &[f32]) -> Coded {
+        (**self).code(parameters, shadow)
+    }
+}
 
 /// The codes that a weight ended at: `value = code · scale`, with one scale or one per output channel.
 #[derive(Clone, Debug, PartialEq)]

@@ -129,12 +129,50 @@ pub struct Train {
     pub average: f64,
     /// Decay of the running statistics of normalizations per step, as PyTorch's `1 - momentum`.
     pub running: f64,
-    /// Shares of filters that are quantized, by stage: each a whole run of its own. Empty: all, in one.
+    /// Shares of filters that are quantized, by stage. Empty: all, in one.
     pub stages: Vec<f64>,
-    /// Whether `epochs` (or `steps`) is what all stages take together.
-    pub share_epochs: bool,
+    /// How long the stages are, and whether each begins anew.
+    pub course: Course,
     /// What becomes of layers without normalization.
     pub batch_norm: BatchNorm,
+}
+
+/// The course of several stages.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Course {
+    /// Each stage is a whole run: as long as one without stages, with a schedule of its own and no momentum from before
+    /// (Dong et al. 2017).
+    #[default]
+    Runs,
+    /// The same, but `epochs` (or `steps`) is what all take together, each as much.
+    Shared,
+    /// Stages are parts of one run, with one schedule: these are their shares of it.
+    Parts(Vec<f64>),
+}
+
+impl Course {
+    /// The step at which each of so many stages ends; `asked` steps are what one run takes.
+    pub fn ends(&self, stages: usize, asked: u64) -> Vec<u64> {
+        let each = match self {
+            Course::Runs => asked,
+            Course::Shared => (asked / stages as u64).max(1),
+            Course::Parts(shares) => {
+                let (all, mut sum) = (shares.iter().sum::<f64>(), 0.0);
+                let mut end = |share: &f64| {
+                    sum += share;
+                    (sum / all * asked as f64).round() as u64
+                };
+                return shares.iter().map(|share| end(share).min(asked)).collect();
+            }
+        };
+        (1..=stages as u64).map(|stage| stage * each).collect()
+    }
+
+    /// Whether each stage has a schedule and memories of its own.
+    pub fn restarts(&self) -> bool {
+        !matches!(self, Course::Parts(_))
+    }
 }
 
 /// Normalization of layers that have none.
@@ -166,7 +204,7 @@ impl Default for Train {
             average: 0.0,
             running: 0.9,
             stages: Vec::new(),
-            share_epochs: false,
+            course: Course::default(),
             batch_norm: BatchNorm::default(),
         }
     }
@@ -255,6 +293,11 @@ impl TrainRecipe {
         if t.stages.iter().any(|r| !(0.0..=1.0).contains(r)) || t.stages.last().is_some_and(|&r| r < 1.0) {
             return refuse("train.stages", "shares of filters from 0 to 1, the last one 1");
         }
+        if let Course::Parts(shares) = &t.course
+            && (shares.len() != t.stages.len().max(1) || shares.iter().any(|s| !s.is_finite() || *s <= 0.0))
+        {
+            return refuse("train.course", "as many parts as stages, each above 0");
+        }
         if !(self.quantizer.shape_rate.is_finite() && self.quantizer.shape_rate >= 0.0) {
             return refuse("quantizer.shape_rate", "accepted: numbers from 0");
         }
@@ -295,6 +338,15 @@ mod tests {
     }
 
     #[test]
+    fn stages_are_as_long_as_their_course_says() {
+        assert_eq!(Course::Runs.ends(3, 10), [10, 20, 30]);
+        assert_eq!(Course::Shared.ends(3, 10), [3, 6, 9]);
+        assert_eq!(Course::Parts(vec![1.0, 1.0, 2.0]).ends(3, 10), [3, 5, 10]);
+        // A part of nothing is passed over.
+        assert_eq!(Course::Parts(vec![0.01, 1.0]).ends(2, 10), [0, 10]);
+    }
+
+    #[test]
     fn slips_are_named() {
         for (text, words) in [
             ("[train]\nepoch = 3", "did you mean `epochs`"),
@@ -305,6 +357,10 @@ mod tests {
             (
                 "[quantizer]\nweights = \"bwn\"\n[weights]\nbits = 2\n[train]\nstages = [0.5]",
                 "the last one 1",
+            ),
+            (
+                "[quantizer]\nweights = \"bwn\"\n[weights]\nbits = 2\n[train]\nstages = [0.5, 1]\ncourse = { parts = [1.0] }",
+                "as many parts as stages",
             ),
             ("[[step]]\nmethod = \"minmax\"", "no steps"),
             ("train = 3", "expected a table"),

@@ -82,7 +82,8 @@ pub struct Trainer<'a> {
     seed: u64,
     stages: Vec<f64>,
     steps_per_epoch: u64,
-    steps_per_stage: u64,
+    /// Step at which each stage ends, ascending.
+    ends: Vec<u64>,
     step: u64,
     isa: Isa,
     /// The order of an epoch's samples, and which epoch.
@@ -134,7 +135,7 @@ impl<'a> Trainer<'a> {
         }
         let stages = if options.stages.is_empty() { vec![1.0] } else { options.stages.clone() };
         let asked = options.steps.unwrap_or(options.epochs * steps_per_epoch);
-        let steps_per_stage = if options.share_epochs { (asked / stages.len() as u64).max(1) } else { asked };
+        let ends = options.course.ends(stages.len(), asked);
         let memories =
             |group: &crate::model::Group| vec![vec![0.0; group.values.len()]; options.optimizer.memories()];
         let weight_of = |g: usize| model.weights.iter().position(|w| w.shadow == g);
@@ -154,7 +155,7 @@ impl<'a> Trainer<'a> {
             seed,
             stages,
             steps_per_epoch,
-            steps_per_stage,
+            ends,
             model,
         })
     }
@@ -167,7 +168,7 @@ impl<'a> Trainer<'a> {
 
     /// Steps of the whole run.
     pub fn steps(&self) -> u64 {
-        self.steps_per_stage * self.stages.len() as u64
+        self.ends[self.ends.len() - 1]
     }
 
     /// Steps of an epoch.
@@ -175,20 +176,38 @@ impl<'a> Trainer<'a> {
         self.steps_per_epoch
     }
 
-    /// Epochs of the whole run: each stage begins one of its own.
+    /// Epochs of the whole run: where stages are runs of their own, each begins one.
     pub fn epochs(&self) -> u64 {
-        self.stages.len() as u64 * self.steps_per_stage.div_ceil(self.steps_per_epoch)
+        let runs = self.runs();
+        runs.iter().map(|[begin, end]| (end - begin).div_ceil(self.steps_per_epoch)).sum()
+    }
+
+    /// First step of each run, and the one after its last: of each stage, or of all in one.
+    fn runs(&self) -> Vec<[u64; 2]> {
+        if !self.options.course.restarts() {
+            return vec![[0, self.steps()]];
+        }
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, &end)| [begin, end]).collect()
+    }
+
+    /// The run that the next step belongs to.
+    fn run(&self) -> [u64; 2] {
+        let runs = self.runs();
+        *runs.iter().find(|[_, end]| self.step < *end).unwrap_or(&runs[runs.len() - 1])
     }
 
     /// Where it is.
     pub fn position(&self) -> Position {
-        let stage = (self.step / self.steps_per_stage).min(self.stages.len() as u64 - 1);
-        let within = self.step - stage * self.steps_per_stage;
-        let epochs_per_stage = self.steps_per_stage.div_ceil(self.steps_per_epoch);
+        let stage = self.ends.iter().position(|&end| self.step < end).unwrap_or(self.ends.len() - 1);
+        let [begin, _] = self.run();
+        let earlier = self.runs().into_iter().take_while(|[first, _]| *first < begin);
+        let epochs: u64 = earlier.map(|[first, end]| (end - first).div_ceil(self.steps_per_epoch)).sum();
+        let within = self.step - begin;
         Position {
             step: self.step,
-            stage: stage as usize,
-            epoch: stage * epochs_per_stage + within / self.steps_per_epoch,
+            stage,
+            epoch: epochs + within / self.steps_per_epoch,
             in_epoch: within % self.steps_per_epoch,
         }
     }
@@ -200,8 +219,8 @@ impl<'a> Trainer<'a> {
 
     /// Learning rate of the next step.
     pub fn rate(&self) -> f64 {
-        let within = self.step % self.steps_per_stage;
-        self.options.learning_rate * self.options.schedule.factor(within, self.steps_per_stage)
+        let [begin, end] = self.run();
+        self.options.learning_rate * self.options.schedule.factor(self.step - begin, end - begin)
     }
 
     /// The model, whose groups hold the learned numbers.
@@ -273,8 +292,9 @@ impl<'a> Trainer<'a> {
     /// When the loss is no longer a number; the learned numbers are then those before the step.
     pub fn advance(&mut self) -> Result<Progress, TrainError> {
         let at = self.position();
-        if self.step > 0 && self.step.is_multiple_of(self.steps_per_stage) {
-            // A stage is a run of its own.
+        let [begin, _] = self.run();
+        if self.step > 0 && self.step == begin {
+            // A run of its own.
             self.memories.iter_mut().flatten().for_each(|memory| memory.fill(0.0));
         }
         let draw = |layer: usize| Draw {
@@ -283,10 +303,10 @@ impl<'a> Trainer<'a> {
             step: self.step,
             layer: layer as u64,
         };
-        for (place, &group) in self.groups.iter().enumerate() {
-            let seen = self.seen(group, self.weight_of[group].map(draw));
-            self.tape.set(place, &seen)?;
-        }
+        let (model, weight_of) = (&self.model, &self.weight_of);
+        let each = |&group: &usize| seen(model, weight_of[group], group, weight_of[group].map(draw));
+        let all: Vec<Vec<f32>> = self.groups.par_iter().map(each).collect();
+        all.iter().enumerate().try_for_each(|(place, seen)| self.tape.set(place, seen))?;
         self.tape.seed(self.seed.wrapping_add(self.step));
         if self.order.0 != Some(at.epoch) {
             self.order = (Some(at.epoch), order(self.data.labels.len(), self.seed, at.epoch));
@@ -340,42 +360,39 @@ impl<'a> Trainer<'a> {
 
     /// What the network sees of a group.
     fn seen(&self, group: usize, draw: Option<Draw>) -> Vec<f32> {
-        let values = &self.model.groups[group].values;
-        let Some(weight) = self.weight_of[group].map(|w| &self.model.weights[w]) else {
-            return values.clone();
-        };
-        let mut seen = vec![0.0; values.len()];
-        weight.quantizer.forward(self.model.learned(weight.parameters), values, draw, &mut seen);
-        seen
+        seen(&self.model, self.weight_of[group], group, draw)
     }
 
     /// Gradients of what the network saw, back to what is learned, and the optimizer's step.
     fn update(&mut self, gradients: Vec<Vec<f32>>) {
-        let mut by_group: HashMap<usize, Vec<f32>> = HashMap::new();
-        for (&group, mut gradient) in self.groups.iter().zip(gradients) {
-            if let Some(weight) = self.weight_of[group].map(|w| &self.model.weights[w]) {
-                let learned = self.model.learned(weight.parameters);
+        let (model, weight_of) = (&self.model, &self.weight_of);
+        let back = |(&group, mut gradient): (&usize, Vec<f32>)| {
+            let mut found = Vec::with_capacity(2);
+            if let Some(weight) = weight_of[group].map(|w| &model.weights[w]) {
+                let learned = model.learned(weight.parameters);
                 let mut by_parameter = vec![0.0; learned.len()];
-                let shadow = &self.model.groups[group].values;
+                let shadow = &model.groups[group].values;
                 weight.quantizer.backward(learned, shadow, &mut gradient, &mut by_parameter);
-                if let Some(parameters) = weight.parameters {
-                    by_group.insert(parameters, by_parameter);
-                }
+                found.extend(weight.parameters.map(|parameters| (parameters, by_parameter)));
             }
-            by_group.insert(group, gradient);
-        }
+            found.push((group, gradient));
+            found
+        };
+        let pairs = self.groups.par_iter().zip(gradients);
+        let found: Vec<(usize, Vec<f32>)> = pairs.flat_map_iter(back).collect();
+        let mut gradients: Vec<Vec<f32>> = vec![Vec::new(); model.groups.len()];
+        found.into_iter().for_each(|(group, gradient)| gradients[group] = gradient);
         let (rate, options, isa) = (self.rate(), &self.options, self.isa);
-        let time = self.step % self.steps_per_stage + 1;
-        for (at, group) in self.model.groups.iter_mut().enumerate() {
-            let Some(gradient) = by_group.get_mut(&at) else { continue };
+        let time = self.step - self.run()[0] + 1;
+        let groups = self.model.groups.par_iter_mut().zip(&mut self.memories).zip(&mut gradients);
+        groups.filter(|(_, gradient)| !gradient.is_empty()).for_each(|((group, memories), gradient)| {
             let (rate, decay) = match group.kind {
                 Kind::Weight => (rate, options.weight_decay),
                 Kind::Other => (rate, 0.0),
                 Kind::Quantizer => (rate * options.quantizer_rate, 0.0),
             };
-            let memories = &mut self.memories[at];
             options.optimizer.update(isa, [rate, decay], time, &mut group.values, gradient, memories);
-        }
+        });
         for weight in &self.model.weights {
             if let Some(g) = weight.parameters {
                 weight.quantizer.constrain(&mut self.model.groups[g].values);
@@ -573,6 +590,17 @@ impl<'a> Trainer<'a> {
     pub fn running(&self) -> &[Running] {
         &self.model.running
     }
+}
+
+/// What the network sees of a group, which may be the shadow of a quantized weight.
+fn seen(model: &Model, weight: Option<usize>, group: usize, draw: Option<Draw>) -> Vec<f32> {
+    let values = &model.groups[group].values;
+    let Some(weight) = weight.map(|w| &model.weights[w]) else {
+        return values.clone();
+    };
+    let mut seen = vec![0.0; values.len()];
+    weight.quantizer.forward(model.learned(weight.parameters), values, draw, &mut seen);
+    seen
 }
 
 /// A value of a graph, from values that are known.

@@ -222,8 +222,15 @@ fn what_is_deployed_is_what_was_trained() {
 
 #[test]
 fn a_folded_network_gets_normalization_that_changes_nothing() {
-    let graph = network(false);
+    let mut graph = network(false);
     assert!(batch_norm::is_folded(&graph) && !batch_norm::is_folded(&network(true)));
+    // A filter that died, and one that nearly did.
+    let (dead, mut values) =
+        (graph.find("a.w").unwrap(), graph.constant(graph.find("a.w").unwrap()).unwrap().to_f32());
+    let len = values.len() / CHANNELS;
+    values[..len].fill(0.0);
+    values[len..2 * len].iter_mut().for_each(|w| *w *= 1e-9);
+    graph.set_constant(dead, Tensor::from_f32([CHANNELS, CHANNELS, 3, 3], values).into());
     let x = Tensor::from_f32([8, 3, 6, 6], noise(8 * 108, 5));
     let normalized = batch_norm::insert(&graph, std::slice::from_ref(&x)).unwrap();
     let run = |graph: &Graph| Network::new(graph).unwrap().run(std::slice::from_ref(&x)).unwrap()[0].to_f32();
@@ -232,6 +239,12 @@ fn a_folded_network_gets_normalization_that_changes_nothing() {
         before.iter().zip(&after).all(|(a, b)| (a - b).abs() < 1e-4 * (1.0 + a.abs())),
         "{before:?} {after:?}"
     );
+    // All others are equally long, whatever they were.
+    let filters = normalized.constant(dead).unwrap().to_f32();
+    let length = |filter: &[f32]| filter.iter().map(|w| w * w).sum::<f32>().sqrt();
+    let lengths: Vec<f32> = filters.chunks(len).map(length).collect();
+    assert_eq!(lengths[0], 0.0);
+    assert!(lengths[1..].iter().all(|l| (l - lengths[1]).abs() < 1e-4 && *l > 0.0), "{lengths:?}");
     // By the batch it was measured on, training mode is the same too.
     let data = data(32);
     let trainer = trainer(&normalized, &data, &recipe(""));
