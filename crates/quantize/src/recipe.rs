@@ -291,6 +291,29 @@ impl Recipe {
         Ok(plan)
     }
 
+    /// Runs only the steps that need no samples, and says how many it left out. Sites may be without codes in the end: what
+    /// a later step wanted of one that was left out ends the outline.
+    ///
+    /// # Errors
+    /// When calibration saw nothing or what is not finite, or a step cannot do its work though none was left out.
+    pub fn outline(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<(Plan, usize), MethodError> {
+        bench.check()?;
+        let mut left = 0;
+        for step in &self.steps {
+            if step.needs().samples {
+                left += 1;
+                continue;
+            }
+            match step.refine(plan.clone(), bench) {
+                Ok(better) => plan = better,
+                Err(_) if left > 0 => break,
+                Err(error) => return Err(error),
+            }
+        }
+        plan.follow(bench.sites);
+        Ok((plan, left))
+    }
+
     fn matching<'a>(&'a self, layer: &'a str) -> impl Iterator<Item = &'a Override> {
         self.overrides.iter().filter(move |o| wildmatch::WildMatch::new(&o.layer).matches(layer))
     }

@@ -42,16 +42,21 @@ impl Watch for Memory {
 
 /// The plan after `mixed-precision` with these options on 64 samples.
 fn refine(options: &str, target: &Target, memory: &Memory) -> Result<Plan, MethodError> {
+    refine_on(64, options, target, memory)
+}
+
+/// The same on so many samples.
+fn refine_on(count: usize, options: &str, target: &Target, memory: &Memory) -> Result<Plan, MethodError> {
     let text = format!(
         "[weights]\nbits = 3\nfirst_last_bits = 8\n[[step]]\nmethod = \"mixed-precision\"\niterations = 5\n{options}"
     );
     let recipe = &Recipe::parse("test", &text).unwrap();
     let case = two_blocks();
     let (sites, graph, types) = (&case.sites(target), &case.graph, case.types.as_slice());
-    let batch = case.batch(64, 5);
+    let batch = case.batch(count, 5);
     let seen = &case.observe(sites, std::slice::from_ref(&batch));
     let values = batch[0].to_f32();
-    let mut inputs = Rows::new(&Budget::unlimited(), 64, values.len() / 64).unwrap();
+    let mut inputs = Rows::new(&Budget::unlimited(), count, values.len() / count).unwrap();
     inputs.write(0, &values).unwrap();
     let samples = Samples { inputs, shape: batch[0].shape()[1..].to_vec(), labels: None };
     let run = &Run { samples: Some(&samples), watch: memory, state: memory, ..Run::quiet() };
@@ -93,6 +98,54 @@ fn room_is_used_and_a_resumed_run_chooses_the_same() {
     assert_eq!(refine("average_bits = 5.0\nbits = [2, 4, 8]", &paper(), &Memory::default()).unwrap(), first);
 }
 
+/// Bits of the inner layers, all of which have as many weights, of the networks that a note tells of, and the one taken.
+fn built(memory: &Memory) -> (Vec<String>, String) {
+    let notes = memory.notes.lock().unwrap();
+    let note = notes.iter().find(|note| note.contains("built and judged")).expect("what was built is told");
+    let (list, taken) = note.rsplit_once("; taken: ").unwrap();
+    let list = list.split_once("): ").unwrap().1;
+    (list.split(", ").map(|one| one[..4].to_owned()).collect(), taken.to_owned())
+}
+
+#[test]
+fn the_best_few_are_built_even_bits_first_and_each_keeps_the_limit() {
+    for build in ["rounding", "reconstruction"] {
+        let memory = Memory::default();
+        let plan = refine(&format!("build = \"{build}\""), &paper(), &memory).unwrap();
+        let (list, taken) = built(&memory);
+        assert!(list.len() > 1 && list[0] == "3333" && list.contains(&taken), "{list:?} {taken}");
+        for widths in &list {
+            assert!(widths.bytes().map(|b| usize::from(b - b'0')).sum::<usize>() <= 4 * 3, "{widths}");
+        }
+        let inner: String = bits(&plan)[1..5].iter().map(u8::to_string).collect();
+        assert_eq!(inner, taken);
+        assert!(plan.weights.iter().all(|setting| setting.code.is_none() && setting.values.is_none()));
+    }
+}
+
+#[test]
+fn a_run_killed_between_two_networks_goes_on_to_the_same_choice_whatever_the_threads() {
+    let whole = Memory::default();
+    let options = "build = \"reconstruction\"";
+    let plan = refine(options, &paper(), &whole).unwrap();
+    let saved = whole.saved.lock().unwrap().clone();
+    let mut networks: Vec<&String> = saved.keys().filter(|key| key.contains("/built/")).collect();
+    assert_eq!(networks.len(), built(&whole).0.len());
+    networks.sort();
+    // As if it had been killed before all but one of them was judged.
+    for kept in networks {
+        let killed = Memory::default();
+        let left = saved.iter().filter(|(key, _)| !key.contains("/built/") || *key == kept);
+        killed.saved.lock().unwrap().extend(left.map(|(key, value)| (key.clone(), value.clone())));
+        assert_eq!(refine(options, &paper(), &killed).unwrap(), plan, "{kept}");
+        assert_eq!(*killed.saved.lock().unwrap(), saved);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+    let other = Memory::default();
+    assert_eq!(pool.install(|| refine(options, &paper(), &other)).unwrap(), plan);
+    assert_eq!(*other.saved.lock().unwrap(), saved);
+}
+
 #[test]
 fn bytes_and_time_are_limits_too() {
     // Inner layers: 4 × 36 weights, 18 bytes a bit; outer ones: 24 + 30 of 8 bits.
@@ -118,5 +171,14 @@ fn refusals_say_what_to_change() {
     ] {
         let error = refine(options, &paper(), &Memory::default()).unwrap_err().to_string();
         assert!(error.contains(words), "{options}: {error}");
+    }
+}
+
+#[test]
+fn one_sample_cannot_be_learned_on_and_judged_on() {
+    for options in ["", "build = \"reconstruction\"", "after = \"reconstruction\""] {
+        let error = refine_on(1, options, &paper(), &Memory::default()).unwrap_err().to_string();
+        assert!(error.contains("1 calibration samples are too few, it needs at least 2"), "{error}");
+        assert!(refine_on(5, options, &paper(), &Memory::default()).is_ok(), "{options}");
     }
 }

@@ -58,6 +58,15 @@ impl Calibrated<'_> {
         })
     }
 
+    /// What a recipe begins with: all but the steps that learn from samples, and how many those are.
+    pub(super) fn outline(&self, recipe: &Recipe, run: &Run<'_>) -> Result<(Plan, usize)> {
+        let Calibrated { network, target, sites, seen } = *self;
+        let (graph, types) = (&network.graph, network.types.as_slice());
+        let plan = recipe.start(graph, sites, target)?;
+        let bench = Workbench { graph, types, sites, seen, recipe, target, run };
+        Ok(recipe.outline(plan, &bench)?)
+    }
+
     /// Writes a plan out and reads it back; `check` is a batch on which both forms must agree.
     pub(super) fn write(&self, plan: Plan, origin: &Origin<'_>, check: &Tensor) -> Result<Quantized> {
         let graph = &self.network.graph;

@@ -90,7 +90,9 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     };
     let preprocess_toml = toml::to_string(&samples.options.preprocess)?;
     // A report draws histograms, whatever the recipe reads.
-    let needs = recipe.needs() | Needs { histogram: job.detail, ..Needs::default() };
+    let mut needs = recipe.needs() | Needs { histogram: job.detail, ..Needs::default() };
+    // A dry run does not learn, which may take hours.
+    needs.samples &= !job.dry_run;
     // Steps that need no samples are done in no time, whatever the effort, and save nothing.
     let effort = needs.samples.then_some(job.effort);
     let state = job.state.as_deref().filter(|_| needs.samples).map(StateFile::open).transpose()?;
@@ -118,10 +120,18 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
         state: state.as_ref().map_or(&Quiet, |state| state as &dyn State),
     };
     let kept = || state.as_ref().and_then(StateFile::kept);
-    let plan = calibrated.plan(&recipe, &lent).with_context(|| match kept() {
+    let place = || match kept() {
         None => format!("recipe `{}`", recipe.name),
         Some(path) => format!("recipe `{}` (what was done is kept in {})", recipe.name, path.display()),
-    })?;
+    };
+    let plan = match job.dry_run {
+        false => calibrated.plan(&recipe, &lent).with_context(place)?,
+        true => {
+            let (plan, left) = calibrated.outline(&recipe, &lent).with_context(place)?;
+            stages.notes(left_out(left, &recipe, seen.edges.samples));
+            plan
+        }
+    };
     stages.notes(spilled(&budget));
     let mut report = Report {
         model: network.summary(&job.model),
@@ -173,6 +183,17 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     }
     (report.stages, report.notes) = stages.finish();
     Ok(Outcome { bytes: quantized.bytes, report, state: kept().map(Path::to_owned).into_iter().collect() })
+}
+
+/// What a dry run did not do.
+fn left_out(steps: usize, recipe: &Recipe, samples: usize) -> Option<String> {
+    (steps > 0).then(|| {
+        format!(
+            "dry run: {steps} of the {} steps of `{}` would learn from these {samples} samples; what is listed is without them",
+            recipe.steps.len(),
+            recipe.name
+        )
+    })
 }
 
 /// The folder that a file lies in.

@@ -54,6 +54,16 @@ impl Case {
         assert_eq!(code, Some(0), "{arguments:?}: {said}");
     }
 
+    /// What the program answers, having written nothing.
+    pub(crate) fn says(&self, arguments: &[&str]) -> String {
+        let before = self.files();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lowbit"));
+        let output = command.args(arguments).current_dir(self.0.path()).output().unwrap();
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        assert_eq!(self.files(), before, "{arguments:?} left files behind");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
     /// What the program says when it ends with this exit code, having written nothing.
     pub(crate) fn ends_with(&self, expected: i32, arguments: &[&str]) -> String {
         let before = self.files();

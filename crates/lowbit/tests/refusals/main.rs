@@ -211,6 +211,39 @@ fn slips_in_recipes_and_names_are_refused_with_the_nearest_word() {
 }
 
 #[test]
+fn methods_that_learn_refuse_what_they_cannot_learn_from() {
+    let case = Case::new();
+    let said = case.quantize(&case.digits(), &["--recipe", "w4-brecq", "--limit", "8"]);
+    assert!(said.contains("8 calibration samples are too few, it needs at least 32"), "{said}");
+    let said = case.quantize(&case.digits(), &["--recipe", "mixed-brecq", "--limit", "1"]);
+    assert!(said.contains("mixed-precision: 1 calibration samples are too few"), "{said}");
+    case.write(
+        "labels.toml",
+        b"[weights]\nbits = 4\n[activations]\nbits = 4\n[[step]]\nmethod = \"minmax\"\n[[step]]\nmethod = \"lapq\"\nloss = \
+          \"cross-entropy\"",
+    );
+    case.write("plain.npy", &npy("<f4", "64, 1, 8, 8", &[0; 4 * 64 * 64]));
+    let said = case.quantize("plain.npy", &["--recipe", "labels.toml", "--preprocess", "none"]);
+    assert!(said.contains("lapq: this loss needs labels"), "{said}");
+}
+
+#[test]
+fn a_dry_run_does_not_learn() {
+    let case = Case::new();
+    let (model, data) = (digits("digits.onnx"), case.digits());
+    for recipe in ["w4a4-brecq", "w4a4-lapq", "mixed-brecq", "w3-multipoint", "a4w8-sparq"] {
+        // Too few samples to learn from do not matter.
+        let arguments =
+            ["quantize", &model, "--data", &data, "--limit", "4", "--recipe", recipe, "--dry-run"];
+        let said = case.says(&arguments);
+        assert!(
+            said.contains("would learn from these 4 samples") && said.contains("nothing was written"),
+            "{said}"
+        );
+    }
+}
+
+#[test]
 fn networks_that_cannot_be_compared_or_quantized_are_refused() {
     let case = Case::new();
     let (model, data) = (digits("digits.onnx"), case.digits());

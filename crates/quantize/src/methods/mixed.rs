@@ -1,27 +1,37 @@
 //! `mixed-precision`: bits per layer from measured sensitivity, under a limit of size or time (Li et al. 2021, BRECQ, 3.4).
 //!
-//! Each layer is tried alone at each width, rounded to nearest (or with its block reconstructed briefly, as in the paper) and the
-//! rest of the network in float; the answers' divergence from those of the float network makes a table. Inside a block, pairs that involve the narrowest
-//! width are measured together; all else is taken to add up. A genetic search then looks for the widths of least sum.
+//! Each layer is tried alone at each width, rounded to nearest (or with its block reconstructed briefly, as in the paper)
+//! and the rest of the network in float; the answers' divergence from those of the float network makes a table. Inside a
+//! block, pairs that involve the narrowest width are measured together; all else is taken to add up. A genetic search then looks for the widths of least sum.
+//! With `build`, the few choices that it thinks best are really built, and the one that answers best on samples that
+//! nothing was learned on is taken; all layers alike is always among them.
 //!
 //! Sets bits only: steps that choose codes must follow. Layers that the recipe treats apart, first and last ones and those
 //! with an override, keep their bits.
 
+mod built;
+pub mod judge;
 pub mod limit;
 mod measure;
 pub mod search;
+pub mod shortlist;
 pub mod table;
 
 use crate::describe;
 use crate::method::{Entry, Method, MethodError};
+use crate::methods::brecq::{Brecq, Phases};
+use crate::methods::range::On;
 use crate::observe::Needs;
 use crate::plan::{Plan, Setting};
 use crate::rows::Rows;
 use crate::run::Samples;
 use crate::workbench::Workbench;
+use built::Built;
+use judge::Judge;
 use limit::Limit;
 use measure::Measure;
 use serde::Deserialize;
+use std::ops::Range;
 
 /// Name in recipes, messages and saved state.
 const ID: &str = "mixed-precision";
@@ -39,6 +49,10 @@ pub(super) const ENTRY: Entry = Entry::new::<Mixed>(
         ("max_latency_ms", "most time for a sample by the target's latency table"),
         ("after", "rounding (default): to nearest | reconstruction: of each block, briefly"),
         ("temperature", "what scores are divided by before they are compared (default 4)"),
+        (
+            "build",
+            "rounding | reconstruction: really build the best few so and compare them (default: trust the table)",
+        ),
         ("iterations", "of that brief reconstruction, per block and width (default 125)"),
     ],
 );
@@ -68,6 +82,8 @@ pub struct Mixed {
     pub max_latency_ms: Option<f64>,
     /// What losses are measured after.
     pub after: After,
+    /// After what the best few choices are compared as a whole; without it, the table decides.
+    pub build: Option<After>,
     /// What scores are divided by before they are compared.
     pub temperature: f64,
     /// Iterations of reconstruction per block and width.
@@ -82,29 +98,32 @@ impl Default for Mixed {
             max_bytes: None,
             max_latency_ms: None,
             after: After::default(),
+            build: None,
             temperature: 4.0,
             iterations: 125,
         }
     }
 }
 
+/// How the rounding of a trial is learned, on so many samples: of weights alone, briefly.
+fn trial(iterations: usize, samples: usize) -> Brecq {
+    let (iterations, batch) = (Some(iterations), Brecq::default().batch.min(samples));
+    Brecq { on: On::Weights, phases: Phases::Separate, iterations, batch, ..Brecq::default() }
+}
+
 fn needs(message: String) -> MethodError {
     MethodError::Needs { step: ID, message }
 }
 
-/// Three quarters of the samples, those that trials learn on.
-fn first(samples: &Samples, bench: &Workbench<'_>) -> Result<Samples, MethodError> {
-    let count = samples.len() - samples.len().div_ceil(4);
-    if count == 0 {
-        return Err(MethodError::TooFewSamples { step: ID, found: samples.len(), needed: 2 });
-    }
-    let mut inputs = Rows::new(&bench.run.budget, count, samples.inputs.row_len())?;
+/// Some of the samples.
+fn some(samples: &Samples, range: Range<usize>, bench: &Workbench<'_>) -> Result<Samples, MethodError> {
+    let mut inputs = Rows::new(&bench.run.budget, range.len(), samples.inputs.row_len())?;
     let mut row = vec![0.0; samples.inputs.row_len()];
-    for i in 0..count {
-        samples.inputs.read(i..i + 1, &mut row)?;
-        inputs.write(i, &row)?;
+    for (to, from) in range.clone().enumerate() {
+        samples.inputs.read(from..from + 1, &mut row)?;
+        inputs.write(to, &row)?;
     }
-    let labels = samples.labels.as_ref().map(|labels| labels[..count].to_vec());
+    let labels = samples.labels.as_ref().map(|labels| labels[range].to_vec());
     Ok(Samples { inputs, shape: samples.shape.clone(), labels })
 }
 
@@ -136,19 +155,34 @@ impl Method for Mixed {
         let samples = samples.ok_or_else(|| needs("no calibration samples were kept for it".into()))?;
         let blocks =
             crate::blocks::of(bench.recipe, bench.graph).map_err(|error| needs(error.to_string()))?;
-        let learning = first(samples, bench)?;
+        // Trials learn on the first three quarters and are judged on the rest.
+        let count = samples.len() - samples.len().div_ceil(4);
+        if count == 0 {
+            return Err(MethodError::TooFewSamples { step: ID, found: samples.len(), needed: 2 });
+        }
+        let (learning, judged) =
+            (&some(samples, 0..count, bench)?, &some(samples, count..samples.len(), bench)?);
+        let judge = Judge::new(bench, self.temperature)?;
         let (blocks, layers, bits) = (blocks.as_slice(), layers.as_slice(), bits.as_slice());
-        let measure = Measure { options: self, bench, samples, learning: &learning, blocks, layers, bits };
+        let measure = Measure { options: self, bench, judge, learning, judged, blocks, layers, bits };
         let table = measure.table()?;
         if let Some((l, c)) = table.not_a_number() {
             let site = &bench.sites.weights[layers[l]];
             return Err(needs(format!("the loss of `{}` with {} bits is not a number", site.name, bits[c])));
         }
         bench.run.watch.stage("choose bits per layer", None);
-        let Some(chosen) = search::search(&table, &limits, bench.run.seed) else {
-            return Err(needs("the limits contradict each other: no widths keep all of them".into()));
-        };
         let names: Vec<&str> = layers.iter().map(|&i| bench.sites.weights[i].name.as_str()).collect();
+        let contradiction = || needs("the limits contradict each other: no widths keep all of them".into());
+        let chosen = match self.build {
+            None => search::search(&table, &limits, bench.run.seed).ok_or_else(contradiction)?,
+            Some(after) => {
+                let built = Built::new(&measure, after, &plan)?;
+                let list = shortlist::shortlist(&table, &limits, bench.run.seed);
+                let (best, all) = built.best(list)?;
+                bench.run.watch.note(built::text(&best, &all, bits));
+                best.chosen
+            }
+        };
         bench.run.watch.note(text(&names, bits, &chosen, &table, &limits, nominal));
         for (&i, &choice) in layers.iter().zip(&chosen) {
             let set_by = std::mem::take(&mut plan.weights[i].set_by);

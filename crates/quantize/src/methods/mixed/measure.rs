@@ -1,17 +1,15 @@
 //! What each width costs each layer, in the one currency in which blocks compare: the divergence of the network's answer.
 //!
 //! A block's own output error says little about what the error does: later blocks forgive some directions and blow up
-//! others. So each entry runs the rest of the network in float behind the changed block, and is the mean Kullback-Leibler
-//! divergence of the answers from those of the float network, both softened: on images that a network was trained on it is
-//! so sure that plain scores hide what a layer loses until it is large.
+//! others. So each entry runs the rest of the network in float behind the changed block, and is the mean divergence of the
+//! answers from those of the float network.
 
+use super::judge::Judge;
 use super::table::{Pair, Table};
 use super::{After, ID, Mixed};
 use crate::method::{Method, MethodError};
 use crate::methods::brecq::part::Part;
 use crate::methods::brecq::walk::Walk;
-use crate::methods::brecq::{Brecq, Phases};
-use crate::methods::lapq::loss::{divergence, log_probabilities};
 use crate::methods::mse::Mse;
 use crate::methods::range::On;
 use crate::plan::{Plan, Setting};
@@ -20,7 +18,6 @@ use crate::run::{Quiet, Run, Samples};
 use crate::simulate::simulate;
 use crate::workbench::Workbench;
 use lowbit_engine::Differentiable;
-use lowbit_graph::ValueId;
 use lowbit_graph::passes::Block;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -35,10 +32,12 @@ const AMPLE_BITS: u8 = 8;
 pub(super) struct Measure<'a> {
     pub(super) options: &'a Mixed,
     pub(super) bench: &'a Workbench<'a>,
-    pub(super) samples: &'a Samples,
-    /// The first of them, which trials learn on. Losses are those of the others: what is learned on some samples says
-    /// too little of what a layer loses on them, the less the more weights it has.
+    pub(super) judge: Judge,
+    /// The samples that trials learn on.
     pub(super) learning: &'a Samples,
+    /// Those that losses are measured on: what is learned on some samples says too little of what a layer loses on them,
+    /// the less the more weights it has.
+    pub(super) judged: &'a Samples,
     pub(super) blocks: &'a [Block],
     /// Weight sites of the layers that the table is about.
     pub(super) layers: &'a [usize],
@@ -65,7 +64,7 @@ impl Measure<'_> {
         run.watch.stage("measure sensitivity", Some(busy as u64));
         let float = self.blocks.iter().map(|block| Part::new(graph, types, block).compile(BATCH, &[]));
         let float: Vec<Differentiable> = float.collect::<Result<_, _>>()?;
-        let mut walk = Walk::new(graph, self.blocks, self.samples, run)?;
+        let mut walk = Walk::new(graph, self.blocks, self.judged, run)?;
         let mut answers = None;
         let mut table =
             Table { alone: vec![vec![0.0; self.bits.len()]; self.layers.len()], pairs: Vec::new() };
@@ -154,8 +153,7 @@ impl Measure<'_> {
         // What it tells of itself is about a trial, not about the result.
         let run = Run { watch: &Quiet, samples: Some(self.learning), ..self.bench.run.clone() };
         let bench = Workbench { run: &run, ..*self.bench };
-        let iterations = Some(self.options.iterations);
-        let learn = Brecq { on: On::Weights, phases: Phases::Separate, iterations, ..Brecq::default() };
+        let learn = super::trial(self.options.iterations, self.learning.len());
         learn.reconstruct(ID, plan, &bench, self.blocks[..=b].to_vec())
     }
 
@@ -177,7 +175,7 @@ impl Measure<'_> {
         changed: &Differentiable,
         float: &[Differentiable],
     ) -> Result<Arc<Rows>, MethodError> {
-        let output = self.output()?;
+        let output = self.judge.output;
         for (i, block) in self.blocks.iter().enumerate().skip(b) {
             walk.advance(i, block, if i == b { changed } else { &float[i] })?;
             if block.outputs.contains(&output) {
@@ -187,34 +185,14 @@ impl Measure<'_> {
         Err(self.refusal("the first result of the network is computed before its last weighted block".into()))
     }
 
-    fn output(&self) -> Result<ValueId, MethodError> {
-        let first = self.bench.graph.outputs.first().copied();
-        first.ok_or_else(|| self.refusal("the network has no result to compare".into()))
-    }
-
     fn refusal(&self, message: String) -> MethodError {
         MethodError::Needs { step: ID, message }
     }
 
-    /// Mean divergence over the samples not learned on, in nats.
+    /// Mean divergence, in nats.
     fn divergence(&self, float: &Rows, found: &Rows) -> Result<f64, MethodError> {
-        let id = self.output()?;
-        let shape = self.bench.types[id.0].as_ref().map_or(&[][..], |ty| &ty.shape);
-        // Scores of one position lie side by side: rows of pictures have channels last.
-        let classes = match shape {
-            [_, classes] | [_, _, classes] | [_, classes, _, _, ..] => *classes,
-            _ => float.row_len(),
-        };
-        let (mut p, mut q) = (vec![0.0; float.row_len()], vec![0.0; float.row_len()]);
-        let mut sum = 0.0;
-        let judged = self.learning.len()..float.rows();
-        for i in judged.clone() {
-            float.read(i..i + 1, &mut p)?;
-            found.read(i..i + 1, &mut q)?;
-            let positions = p.chunks(classes.max(1)).zip(q.chunks(classes.max(1)));
-            sum += positions.map(|(p, q)| softened_divergence(p, q, self.options.temperature)).sum::<f64>();
-        }
-        Ok(sum / judged.len() as f64)
+        let each = self.judge.each(float, found)?;
+        Ok(each.iter().sum::<f64>() / each.len() as f64)
     }
 
     /// All that the losses of a block depend on and a recipe may change.
@@ -255,22 +233,9 @@ impl Table {
     }
 }
 
-/// Divergence of the scores `q` from `p`, both divided by `temperature`.
-fn softened_divergence(p: &[f32], q: &[f32], temperature: f64) -> f64 {
-    divergence(&log_probabilities(p, temperature), &log_probabilities(q, temperature))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn divergence_is_zero_for_equal_answers_whatever_their_offset() {
-        assert!(softened_divergence(&[0.5, -1.0, 2.0], &[3.5, 2.0, 5.0], 4.0).abs() < 1e-12);
-        // softmax (3/4, 1/4) against (1/2, 1/2).
-        let expected = 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln();
-        assert!((softened_divergence(&[3f32.ln(), 0.0], &[1.0, 1.0], 1.0) - expected).abs() < 1e-6);
-    }
 
     #[test]
     fn a_pair_is_entered_as_what_it_loses_beyond_its_layers_alone() {

@@ -1,0 +1,197 @@
+//! Networks with widths of their own per layer, really built and judged as a whole.
+//!
+//! A table of layers changed alone cannot know what learning does for all of them together: a block that is reconstructed
+//! makes up for what the blocks before it lost. So the few choices that the table thinks best are built, on the samples
+//! that trials learn on, and judged on the others. Blocks before the first layer that differs from the best network so far
+//! are taken over from it.
+
+use super::judge::difference;
+use super::measure::Measure;
+use super::{After, ID, Mixed};
+use crate::method::{Method, MethodError};
+use crate::methods::bias_correction::BiasCorrection;
+use crate::methods::brecq::part::Part;
+use crate::methods::brecq::walk::Walk;
+use crate::methods::mse::Mse;
+use crate::methods::range::On;
+use crate::plan::{Plan, Setting};
+use crate::rows::Rows;
+use crate::run::{Quiet, Run, State};
+use crate::simulate::simulate;
+use crate::workbench::Workbench;
+use lowbit_graph::Graph;
+use std::collections::HashMap;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Samples that a network runs on at a time.
+const BATCH: usize = 32;
+
+/// Standard errors of the paired difference that a network must be better by to displace another.
+const CERTAIN: f64 = 2.0;
+
+/// What networks are built of and judged with.
+pub(super) struct Built<'a> {
+    of: &'a Measure<'a>,
+    after: After,
+    /// The plan with nearest codes of each width for all layers that widths are chosen for.
+    coded: Vec<Plan>,
+    /// What the float network answers.
+    float: Arc<Rows>,
+}
+
+/// A choice of widths and what its network was worth.
+#[derive(Clone, Debug)]
+pub(super) struct Judged {
+    pub(super) chosen: Vec<usize>,
+    /// Divergence by judged sample, in nats.
+    pub(super) each: Vec<f64>,
+}
+
+impl Judged {
+    /// Mean divergence.
+    pub(super) fn mean(&self) -> f64 {
+        self.each.iter().sum::<f64>() / self.each.len().max(1) as f64
+    }
+}
+
+impl<'a> Built<'a> {
+    /// Networks that learn and are judged on what `of` is; `plan` has the layers that no widths are chosen for.
+    pub(super) fn new(of: &'a Measure<'a>, after: After, plan: &Plan) -> Result<Built<'a>, MethodError> {
+        let coded = |&bits: &u8| {
+            // Edges are not rounded: what is chosen is bits of weights.
+            let activations = vec![Setting::default(); plan.activations.len()];
+            let mut plan = Plan { activations, ..plan.clone() };
+            for &i in of.layers {
+                plan.weights[i] = Setting { bits: vec![bits], ..Setting::default() };
+            }
+            Mse { on: On::Weights, p: 2.4 }.refine(plan, of.bench)
+        };
+        let coded = of.bits.iter().map(coded).collect::<Result<_, _>>()?;
+        let float = answers(of, of.bench.graph)?;
+        Ok(Built { of, after, coded, float })
+    }
+
+    /// The best of these choices: each displaces the best before it only if it is better beyond noise. Also all of them.
+    pub(super) fn best(&self, shortlist: Vec<Vec<usize>>) -> Result<(Judged, Vec<Judged>), MethodError> {
+        let watch = self.of.bench.run.watch;
+        watch.stage("build the best few", Some(shortlist.len() as u64));
+        let mut all: Vec<Judged> = Vec::new();
+        let (mut best, mut blocks): (Option<Judged>, _) = (None, HashMap::new());
+        for chosen in shortlist {
+            let (judged, learned) = self.judged(chosen, &blocks)?;
+            all.push(judged.clone());
+            let better = best.as_ref().is_none_or(|best| {
+                let (mean, error) = difference(&judged.each, &best.each);
+                mean < -CERTAIN * error
+            });
+            if better {
+                (best, blocks) = (Some(judged), learned);
+            }
+            watch.advance(1);
+        }
+        let message = || "no choice of widths keeps all limits".to_owned();
+        let best = best.ok_or_else(|| MethodError::Needs { step: ID, message: message() })?;
+        Ok((best, all))
+    }
+
+    /// Builds one network, or finds what it was worth when it was built before; and its blocks as they were learned.
+    fn judged(
+        &self,
+        chosen: Vec<usize>,
+        known: &HashMap<String, Vec<u8>>,
+    ) -> Result<(Judged, HashMap<String, Vec<u8>>), MethodError> {
+        let (run, key) = (self.of.bench.run, self.key(&chosen));
+        let saved = run.state.load(&key).and_then(|bytes| serde_json::from_slice::<Vec<f64>>(&bytes).ok());
+        if let Some(each) = saved.filter(|each| each.len() == self.of.judged.len()) {
+            return Ok((Judged { chosen, each }, HashMap::new()));
+        }
+        let memory = Memory { known, learned: Mutex::default() };
+        let network = self.network(&chosen, &memory)?;
+        let found = answers(self.of, &network)?;
+        let each = self.of.judge.each(&self.float, &found)?;
+        let bytes = serde_json::to_vec(&each).expect("numbers have a JSON form");
+        let failed = |source| MethodError::State { step: ID, place: "the best few".into(), source };
+        run.state.save(&key, &bytes).map_err(failed)?;
+        Ok((Judged { chosen, each }, memory.learned.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The network with these widths.
+    fn network(&self, chosen: &[usize], memory: &Memory<'_>) -> Result<Graph, MethodError> {
+        let mut plan = self.coded[0].clone();
+        for (&i, &choice) in self.of.layers.iter().zip(chosen) {
+            plan.weights[i] = self.coded[choice].weights[i].clone();
+        }
+        // What it tells of itself is about a trial, not about the result.
+        let run = Run {
+            watch: &Quiet,
+            samples: Some(self.of.learning),
+            state: memory,
+            ..self.of.bench.run.clone()
+        };
+        let bench = Workbench { run: &run, ..*self.of.bench };
+        let plan = match self.after {
+            After::Rounding => BiasCorrection::default().refine(plan, &bench)?,
+            After::Reconstruction => {
+                let learn = super::trial(self.of.options.iterations, self.of.learning.len());
+                learn.reconstruct(ID, plan, &bench, self.of.blocks.to_vec())?
+            }
+        };
+        Ok(simulate(self.of.bench.graph, self.of.bench.sites, &plan))
+    }
+
+    /// All that its worth depends on and a recipe may change.
+    fn key(&self, chosen: &[usize]) -> String {
+        let widths: Vec<String> = chosen.iter().map(|&c| self.of.bits[c].to_string()).collect();
+        let Mixed { iterations, temperature, .. } = self.of.options;
+        format!("{ID}/built/{:?}/{iterations}/{temperature}/{}", self.after, widths.join("-"))
+    }
+}
+
+/// What was built, and what it was worth.
+pub(super) fn text(best: &Judged, all: &[Judged], bits: &[u8]) -> String {
+    let Some(first) = all.first() else { return String::new() };
+    let widths = |chosen: &[usize]| chosen.iter().map(|&c| bits[c].to_string()).collect::<Vec<_>>().join("");
+    let told = all.iter().map(|judged| {
+        let (mean, error) = difference(&judged.each, &first.each);
+        format!("{} {:.5} ({mean:+.5} ± {error:.5})", widths(&judged.chosen), judged.mean())
+    });
+    format!(
+        "{ID}: built and judged on {} samples not learned on, divergence in nats (more than the first's): {}; taken: {}",
+        first.each.len(),
+        told.collect::<Vec<_>>().join(", "),
+        widths(&best.chosen)
+    )
+}
+
+/// What a network answers on the judged samples; it is run block by block, so that memory is that of the widest edges.
+fn answers(of: &Measure<'_>, network: &Graph) -> Result<Arc<Rows>, MethodError> {
+    let output = of.judge.output;
+    let mut walk = Walk::new(of.bench.graph, of.blocks, of.judged, of.bench.run)?;
+    for (b, block) in of.blocks.iter().enumerate() {
+        walk.advance(b, block, &Part::new(network, of.bench.types, block).compile(BATCH, &[])?)?;
+        if block.outputs.contains(&output) {
+            break;
+        }
+    }
+    Ok(walk.at(output))
+}
+
+/// Blocks of the network being built, some of them known from another: the same where all before them is.
+struct Memory<'a> {
+    known: &'a HashMap<String, Vec<u8>>,
+    learned: Mutex<HashMap<String, Vec<u8>>>,
+}
+
+impl State for Memory<'_> {
+    fn load(&self, key: &str) -> Option<Vec<u8>> {
+        let value = self.known.get(key).cloned()?;
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.clone());
+        Some(value)
+    }
+
+    fn save(&self, key: &str, value: &[u8]) -> io::Result<()> {
+        self.learned.lock().unwrap_or_else(PoisonError::into_inner).insert(key.to_owned(), value.to_vec());
+        Ok(())
+    }
+}
