@@ -154,6 +154,12 @@ impl Isa {
         }
     }
 
+    /// Whether kernels may use AVX2 with FMA.
+    #[cfg(target_arch = "x86_64")]
+    pub(crate) fn has_avx2(self) -> bool {
+        !matches!(self.0, Kind::Generic)
+    }
+
     /// Whether kernels may use AVX-512 VBMI too, a look-up of 128 bytes: next to VNNI, where the CPU has it.
     #[cfg(target_arch = "x86_64")]
     pub(crate) fn has_vbmi(self) -> bool {

@@ -18,6 +18,7 @@ mod buffer;
 pub mod columns;
 pub mod conv2d;
 pub mod elementwise;
+pub mod embedding;
 mod epilogue;
 mod error;
 pub mod fake_quant;
