@@ -12,7 +12,7 @@ mod lanes;
 pub mod pool;
 pub mod reference;
 
-pub use encode::{encode_bytes, encode_rows, extremes, grids};
+pub use encode::{all_finite, encode_bytes, encode_rows, extremes, grids};
 pub use fit::fit_rows;
 pub use greedy::{Greedy, greedy_rows};
 pub use pool::{Layout, Parameters, Rows, pool_rows, touch_rows};

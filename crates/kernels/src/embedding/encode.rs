@@ -54,6 +54,34 @@ impl Kernel for Extremes<'_> {
     }
 }
 
+/// Whether all of `x` lies in `±largest`, which NaN does not.
+pub fn all_finite(isa: Isa, x: &[f32], largest: f32) -> bool {
+    isa.run(AllFinite { x, largest })
+}
+
+struct AllFinite<'a> {
+    x: &'a [f32],
+    largest: f32,
+}
+
+impl Kernel for AllFinite<'_> {
+    type Output = bool;
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) -> bool {
+        // NaN stays NaN in a sum, and what is too large is made one.
+        let (zero, largest, nan) = (s.splat(0.0), s.splat(self.largest), s.splat(f32::NAN));
+        let mut sum = zero;
+        for x in self.x.chunks(S::LANES) {
+            let x = s.read(x);
+            sum = s.add(sum, s.select_lt(largest, s.abs(x), nan, s.mul(x, zero)));
+        }
+        let mut lanes = [0f32; super::lanes::MOST];
+        s.write(&mut lanes[..S::LANES], sum);
+        lanes.iter().all(|lane| !lane.is_nan())
+    }
+}
+
 /// Bias and scale in half precision of ranges `low`, `high`, written in their place: [`reference::grid`].
 ///
 /// # Panics
