@@ -62,7 +62,9 @@ impl Clusters {
         let learned = source.rows().min(LEARN);
         let clusters = clusters.map_or_else(|| equal_size(source.rows(), bits).min(MOST), |n| n as u64);
         if clusters == 0 || clusters > learned {
-            return Err(EmbedError::Options(format!("{clusters} clusters of the {learned} rows that are learned from")));
+            return Err(EmbedError::Options(format!(
+                "{clusters} clusters of the {learned} rows that are learned from"
+            )));
         }
         let mut x = vec![0.0; learned as usize * columns];
         let mut weights = vec![0.0; learned as usize];
@@ -95,7 +97,9 @@ impl Clusters {
                 }
             }
             let mut centres = known.centres.clone();
-            for (id, centre) in centres.chunks_exact_mut(columns).enumerate().filter(|&(id, _)| total[id] > 0.0) {
+            for (id, centre) in
+                centres.chunks_exact_mut(columns).enumerate().filter(|&(id, _)| total[id] > 0.0)
+            {
                 for (to, &sum) in centre.iter_mut().zip(&sums[id * columns..]) {
                     *to = (sum / total[id]) as f32;
                 }
@@ -196,14 +200,18 @@ mod tests {
 
     #[test]
     fn the_published_numbers_of_clusters_fill_the_size_of_fused_rows() {
-        for (rows, clusters) in [(1_000, 97), (10_000, 859), (100_000, 7421), (1_000_000, 62500), (50_000_000, 2_097_152)] {
+        for (rows, clusters) in
+            [(1_000, 97), (10_000, 859), (100_000, 7421), (1_000_000, 62500), (50_000_000, 2_097_152)]
+        {
             assert_eq!(equal_size(rows, 4), clusters);
         }
     }
 
     #[test]
     fn two_kinds_of_rows_become_two_clusters() {
-        let rows: Vec<f32> = (0..64).flat_map(|i| if i % 2 == 0 { [1.0, 1.25, 1.5, 1.0] } else { [-9.0, -8.0, -9.0, -7.0] }).collect();
+        let rows: Vec<f32> = (0..64)
+            .flat_map(|i| if i % 2 == 0 { [1.0, 1.25, 1.5, 1.0] } else { [-9.0, -8.0, -9.0, -7.0] })
+            .collect();
         let source = MemoryRows::new(rows.clone(), 4).unwrap();
         let known = Clusters::learn(&source, 2, Some(2), &|_| 1.0).unwrap();
         let (mut out, mut ids) = (vec![0; 64], vec![9; 64]);

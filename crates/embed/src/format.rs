@@ -87,14 +87,18 @@ impl Format {
     /// Values of a row.
     pub fn columns(self) -> usize {
         match self {
-            Format::Fused { columns, .. } | Format::Codebook { columns, .. } | Format::Clusters { columns, .. } => columns,
+            Format::Fused { columns, .. }
+            | Format::Codebook { columns, .. }
+            | Format::Clusters { columns, .. } => columns,
         }
     }
 
     /// Width of the codes.
     pub fn bits(self) -> u32 {
         match self {
-            Format::Fused { bits, .. } | Format::Codebook { bits, .. } | Format::Clusters { bits, .. } => bits,
+            Format::Fused { bits, .. } | Format::Codebook { bits, .. } | Format::Clusters { bits, .. } => {
+                bits
+            }
         }
     }
 
@@ -152,7 +156,9 @@ impl Format {
             "fused-rowwise-scale-bias-first" => Format::fused(columns, bits, Order::First),
             "codebook-rowwise" => Format::codebook(columns, bits, false),
             "codebook-clusters" => Format::codebook(columns, bits, true),
-            other => Err(EmbedError::Options(format!("rows of form `{other}`, which this version does not know"))),
+            other => {
+                Err(EmbedError::Options(format!("rows of form `{other}`, which this version does not know")))
+            }
         }
     }
 }

@@ -22,4 +22,5 @@ pub use format::{Format, Order};
 pub use lookup::{Bags, PackedTable, Pooling};
 pub use methods::Method;
 pub use quantizer::{NonFinite, Quantizer};
+pub use lowbit_kernels::Isa;
 pub use summary::{RowLoss, Summary};

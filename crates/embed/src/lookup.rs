@@ -1,6 +1,8 @@
 //! Look-up: rows of a packed table, and sums of them, without decoding the table.
 
 use lowbit_kernels::Isa;
+pub use lowbit_kernels::embedding::reference::half_value;
+pub use lowbit_kernels::embedding::touch_rows;
 use lowbit_kernels::embedding::{Rows, pool_rows};
 use rayon::prelude::*;
 
@@ -94,7 +96,13 @@ impl PackedTable {
     /// # Errors
     /// An index that the table has no row for, offsets that do not ascend within the indices, weights that are not as many as
     /// indices, an `out` of another size.
-    pub fn pool(&self, isa: Isa, bags: &Bags<'_>, pooling: Pooling, out: &mut [f32]) -> Result<(), EmbedError> {
+    pub fn pool(
+        &self,
+        isa: Isa,
+        bags: &Bags<'_>,
+        pooling: Pooling,
+        out: &mut [f32],
+    ) -> Result<(), EmbedError> {
         let columns = self.format.columns();
         let ends = self.check(bags, out.len())?;
         // Some parts per thread, so that none waits for long.
@@ -122,7 +130,11 @@ impl PackedTable {
             return refuse(format!("{} weights for {} indices", weights.len(), indices.len()));
         }
         if out != offsets.len() * self.format.columns() {
-            return refuse(format!("room for {out} values, {} bags of {}", offsets.len(), self.format.columns()));
+            return refuse(format!(
+                "room for {out} values, {} bags of {}",
+                offsets.len(),
+                self.format.columns()
+            ));
         }
         if offsets.first().is_some_and(|&first| first != 0) {
             return refuse(format!("the first bag begins at {}, not at 0", offsets[0]));
@@ -143,7 +155,14 @@ impl PackedTable {
     }
 
     /// Bags of rows with codebooks: plain loops.
-    fn plain(&self, indices: &[i64], bags: &[[usize; 2]], weights: Option<&[f32]>, mean: bool, out: &mut [f32]) {
+    fn plain(
+        &self,
+        indices: &[i64],
+        bags: &[[usize; 2]],
+        weights: Option<&[f32]>,
+        mean: bool,
+        out: &mut [f32],
+    ) {
         let mut values = vec![0.0; self.format.columns()];
         for (&[from, to], out) in bags.iter().zip(out.chunks_exact_mut(values.len())) {
             out.fill(0.0);
@@ -180,7 +199,16 @@ mod tests {
     #[test]
     fn the_worked_example_of_bags() {
         let table = table(Method::Asym);
-        let want = [0.042_633_06, 0.042_633_06, -0.040_008_54, 0.042_633_06, -0.040_008_54, -0.040_008_54, 0.042_633_06, 1.199_615_5];
+        let want = [
+            0.042_633_06,
+            0.042_633_06,
+            -0.040_008_54,
+            0.042_633_06,
+            -0.040_008_54,
+            -0.040_008_54,
+            0.042_633_06,
+            1.199_615_5,
+        ];
         for isa in Isa::supported() {
             let mut out = vec![0.0; 16];
             let bags = Bags { indices: &[0, 1, 1], offsets: &[0, 1], weights: None };
@@ -188,7 +216,9 @@ mod tests {
             for (got, want) in out[8..].iter().zip(want) {
                 assert!((got - want).abs() <= 2e-7, "{got} {want}");
             }
-            table.pool(isa, &Bags { weights: Some(&[1.0, 0.5, 2.0]), ..bags }, Pooling::Sum, &mut out).unwrap();
+            table
+                .pool(isa, &Bags { weights: Some(&[1.0, 0.5, 2.0]), ..bags }, Pooling::Sum, &mut out)
+                .unwrap();
             assert!((out[8] - 0.053_291_32).abs() < 2e-7 && (out[15] - 1.499_519_3).abs() < 3e-7);
         }
     }
@@ -215,11 +245,16 @@ mod tests {
         let table = table(Method::Asym);
         let refused = |indices: &[i64], offsets: &[usize], weights: Option<&[f32]>| {
             let mut out = vec![0.0; offsets.len() * 8];
-            table.pool(Isa::best(), &Bags { indices, offsets, weights }, Pooling::Sum, &mut out).unwrap_err().to_string()
+            table
+                .pool(Isa::best(), &Bags { indices, offsets, weights }, Pooling::Sum, &mut out)
+                .unwrap_err()
+                .to_string()
         };
         assert!(refused(&[0, 2], &[0], None).contains("index 2 (number 1) of a table of 2 rows"));
         assert!(refused(&[-2], &[0], None).contains("index -2"));
-        assert!(refused(&[0], &[0, 2], None).contains("bag 0") || refused(&[0], &[0, 2], None).contains("bag 1"));
+        assert!(
+            refused(&[0], &[0, 2], None).contains("bag 0") || refused(&[0], &[0, 2], None).contains("bag 1")
+        );
         assert!(refused(&[0, 1], &[0, 2, 1], None).contains("bag 1 begins at 2"));
         assert!(refused(&[0], &[0], Some(&[1.0, 2.0])).contains("2 weights for 1 indices"));
     }

@@ -48,11 +48,19 @@ impl Quantizer {
     ///
     /// # Errors
     /// Columns and bits do not fit, or the method is `kmeans-cls` (see [`Quantizer::clustered`]).
-    pub fn new(method: Method, columns: usize, bits: u32, order: Order, isa: Isa) -> Result<Quantizer, EmbedError> {
+    pub fn new(
+        method: Method,
+        columns: usize,
+        bits: u32,
+        order: Order,
+        isa: Isa,
+    ) -> Result<Quantizer, EmbedError> {
         let format = match method.entry().kind {
             Kind::Rows => Format::codebook(columns, bits, false)?,
             Kind::Clusters => {
-                return Err(EmbedError::Options("kmeans-cls learns its clusters from the table first".into()));
+                return Err(EmbedError::Options(
+                    "kmeans-cls learns its clusters from the table first".into(),
+                ));
             }
             _ => Format::fused(columns, bits, order)?,
         };
@@ -112,9 +120,18 @@ impl Quantizer {
     ///
     /// # Panics
     /// The lengths do not fit together.
-    pub fn rows(&self, first: u64, x: &mut [f32], out: &mut [u8], clusters: &mut [u32]) -> Result<Met, EmbedError> {
+    pub fn rows(
+        &self,
+        first: u64,
+        x: &mut [f32],
+        out: &mut [u8],
+        clusters: &mut [u32],
+    ) -> Result<Met, EmbedError> {
         let (columns, bytes) = (self.format.columns(), self.format.row_bytes());
-        assert!(x.len() / columns * bytes == out.len() && x.len().is_multiple_of(columns), "rows and their room");
+        assert!(
+            x.len() / columns * bytes == out.len() && x.len().is_multiple_of(columns),
+            "rows and their room"
+        );
         let met = self.mend(first, x)?;
         // Few enough rows to stay in the nearest cache, a multiple of all lanes.
         let block = (4096 / columns).next_multiple_of(16).max(16);
@@ -152,7 +169,10 @@ impl Quantizer {
             let Some(at) = row.iter().position(|x| !(x.abs() <= largest)) else { continue };
             if self.non_finite == NonFinite::Refuse {
                 let problem = if row[at].is_finite() {
-                    format!("{} in column {at} is beyond {largest}, the largest that its parameters hold", row[at])
+                    format!(
+                        "{} in column {at} is beyond {largest}, the largest that its parameters hold",
+                        row[at]
+                    )
                 } else {
                     format!("{} in column {at}", row[at])
                 };
@@ -294,12 +314,14 @@ mod tests {
 
     #[test]
     fn rows_that_are_not_finite_are_refused_by_number_or_kept() {
-        let mut x = [[1.0f32, 2.0, 3.0, 4.0], [1.0, f32::NAN, f32::INFINITY, -2.0], [70000.0, 1.0, 0.0, 0.0]].concat();
+        let mut x = [[1.0f32, 2.0, 3.0, 4.0], [1.0, f32::NAN, f32::INFINITY, -2.0], [70000.0, 1.0, 0.0, 0.0]]
+            .concat();
         let quantizer = Quantizer::new(Method::Asym, 4, 4, Order::Last, Isa::best()).unwrap();
         let mut out = vec![0; 18];
         let refused = quantizer.rows(100, &mut x.clone(), &mut out, &mut []).unwrap_err().to_string();
         assert!(refused.starts_with("row 101: NaN in column 1"), "{refused}");
-        let refused = quantizer.rows(102, &mut x[8..].to_vec(), &mut out[12..], &mut []).unwrap_err().to_string();
+        let refused =
+            quantizer.rows(102, &mut x[8..].to_vec(), &mut out[12..], &mut []).unwrap_err().to_string();
         assert!(refused.contains("65504"), "{refused}");
         let met = quantizer.with_non_finite(NonFinite::Keep).rows(100, &mut x, &mut out, &mut []).unwrap();
         assert_eq!(met.mended, 2);

@@ -86,7 +86,9 @@ pub fn verify(packed: &Packed, source: &dyn Source, tick: Tick<'_>) -> Result<Su
     let shapes = [(packed.rows(), packed.columns()), (source.rows(), source.columns())];
     if shapes[0] != shapes[1] {
         let [(rows, columns), (other_rows, other_columns)] = shapes;
-        let problem = format!("{rows} rows of {columns} columns are packed, of a table of {other_rows} rows of {other_columns}");
+        let problem = format!(
+            "{rows} rows of {columns} columns are packed, of a table of {other_rows} rows of {other_columns}"
+        );
         return Err(EmbedError::Options(problem));
     }
     let columns = source.columns();

@@ -155,7 +155,8 @@ mod tests {
     #[test]
     fn blocks_merge_to_the_whole() {
         let rows: Vec<[f32; 4]> = (0..40).map(|i| [1.0, i as f32, -2.0, 0.5]).collect();
-        let near: Vec<[f32; 4]> = rows.iter().enumerate().map(|(i, r)| r.map(|x| x + i as f32 / 100.0)).collect();
+        let near: Vec<[f32; 4]> =
+            rows.iter().enumerate().map(|(i, r)| r.map(|x| x + i as f32 / 100.0)).collect();
         let add = |range: std::ops::Range<usize>| {
             let mut summary = Summary::default();
             range.for_each(|i| summary.add(i as u64, &rows[i], &near[i], Some(i as f64)));

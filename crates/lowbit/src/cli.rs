@@ -5,6 +5,7 @@
 
 mod bench;
 mod demo;
+mod embed;
 mod evaluate;
 mod files;
 mod inspect;
@@ -45,6 +46,7 @@ enum Command {
     Inspect(inspect::Args),
     Quantize(quantize::Args),
     Train(train::Args),
+    Embed(Box<embed::Args>),
     Evaluate(evaluate::Args),
     Run(run::Args),
     Bench(bench::Args),
@@ -72,6 +74,7 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Train(args) => train::run(&args),
+        Command::Embed(args) => embed::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),

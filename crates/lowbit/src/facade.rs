@@ -1,5 +1,6 @@
 //! The verbs of the library: a plain job in, a plain value out.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ pub use lowbit_quantize::run::Effort;
 use lowbit_tensor::Tensor;
 use serde::Serialize;
 
+use crate::embedding::{EmbedBench, EmbedJob, EmbedReport, Hint};
 use crate::{Inspection, Progress, pipeline};
 
 /// Target of training when none is named.
@@ -349,4 +351,63 @@ pub fn zoo(entry: &crate::zoo::Entry, seed: u64) -> Result<Vec<u8>> {
 /// Every method there is.
 pub fn methods() -> &'static [lowbit_quantize::method::Entry] {
     lowbit_quantize::methods::ALL
+}
+
+/// Quantizes an embedding table into `output`, a file whose path says the container (`.npy`, `.safetensors`), or nowhere, to
+/// know what it would cost. The table is streamed; what is in the file after an error is not a table.
+///
+/// # Errors
+/// When the table or the options are refused, or a file cannot be read or written.
+pub fn embed(job: &EmbedJob, output: Option<(&Path, File)>, progress: &dyn Progress) -> Result<EmbedReport> {
+    pipeline::embed(job, output, progress)
+}
+
+/// An ONNX network with the tables that its `Gather` nodes read packed (or the one that the job names), and their names.
+///
+/// # Errors
+/// When the network or the options are refused.
+pub fn embed_network(job: &EmbedJob) -> Result<(Vec<u8>, Vec<String>)> {
+    pipeline::embed_network(job)
+}
+
+/// Decodes a packed table into `output`; its rows and columns. `hint` is needed where the file does not say what its rows are.
+///
+/// # Errors
+/// When a file is refused, or cannot be read or written.
+pub fn restore_embedding(
+    table: &Path,
+    hint: Option<Hint>,
+    output: (&Path, File),
+    threads: Option<usize>,
+    progress: &dyn Progress,
+) -> Result<(u64, usize)> {
+    pipeline::restore_embedding(table, hint, output, threads, progress)
+}
+
+/// Compares a packed table with the floats that it was made of.
+///
+/// # Errors
+/// When a file is refused, shapes differ, or the table was made of another one.
+pub fn verify_embedding(
+    table: &Path,
+    hint: Option<Hint>,
+    floats: &Path,
+    tensor: Option<&str>,
+    threads: Option<usize>,
+    progress: &dyn Progress,
+) -> Result<EmbedReport> {
+    pipeline::verify_embedding(table, hint, floats, tensor, threads, progress)
+}
+
+/// How fast a table is quantized (where it is one of floats) and bags of `pooling` random rows are looked up, `bags` at a time.
+///
+/// # Errors
+/// When the table is refused.
+pub fn bench_embedding(
+    job: &EmbedJob,
+    hint: Option<Hint>,
+    pooling: usize,
+    bags: usize,
+) -> Result<EmbedBench> {
+    pipeline::bench_embedding(job, hint, pooling, bags)
 }

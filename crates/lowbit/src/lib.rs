@@ -4,6 +4,7 @@
 //! plain value. [`render`] turns those values into text, JSON, Markdown or an HTML page. [`Progress`] is how long
 //! work says how far it is; [`Inspection`] what is known about a network before anything is done to it.
 
+pub mod embedding;
 pub mod facade;
 mod inspection;
 mod pipeline;

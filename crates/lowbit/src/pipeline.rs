@@ -3,6 +3,9 @@
 mod bench;
 mod calibrate;
 mod demo;
+mod embed;
+mod embed_bench;
+mod embed_onnx;
 mod evaluate;
 mod inspect;
 mod load;
@@ -18,6 +21,9 @@ mod train;
 
 pub(crate) use bench::bench;
 pub(crate) use demo::demo;
+pub(crate) use embed::{embed, restore_embedding, verify_embedding};
+pub(crate) use embed_bench::bench_embedding;
+pub(crate) use embed_onnx::embed_network;
 pub(crate) use evaluate::evaluate;
 pub(crate) use inspect::inspect;
 pub(crate) use quantize::quantize;

@@ -1,6 +1,7 @@
 //! Values as text, JSON, Markdown, an HTML page or arrays of numpy. Renderings compute no results; they arrange what a
 //! [`Report`] or an [`Inspection`](crate::Inspection) holds.
 
+pub mod embedding;
 pub mod html;
 pub mod json;
 pub mod markdown;

@@ -37,7 +37,8 @@ pub(super) fn header(bytes: &Bytes) -> Result<(String, Vec<u64>, u64), EmbedErro
 
 fn parse(header: &str) -> Result<(String, Vec<u64>), String> {
     let value = |key: &str| {
-        let after = header.split_once(&format!("'{key}'")).ok_or_else(|| format!("the header has no '{key}'"))?.1;
+        let after =
+            header.split_once(&format!("'{key}'")).ok_or_else(|| format!("the header has no '{key}'"))?.1;
         Ok::<_, String>(after.trim_start().trim_start_matches(':').trim_start())
     };
     let quoted = value("descr")?.strip_prefix('\'').and_then(|rest| rest.split_once('\''));
@@ -89,7 +90,9 @@ pub(super) fn counts(bytes: Bytes) -> Result<FileRows, EmbedError> {
         "u4" => Number::Integer(4, false),
         "u2" => Number::Integer(2, false),
         "u1" => Number::Integer(1, false),
-        other => return Err(bytes.refuse(format!("numbers of type '{other}'; counts are integers or floats"))),
+        other => {
+            return Err(bytes.refuse(format!("numbers of type '{other}'; counts are integers or floats")));
+        }
     };
     match shape[..] {
         [rows] | [rows, 1] => FileRows::new(bytes, start, number, [rows, 1]),

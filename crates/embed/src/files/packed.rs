@@ -42,7 +42,8 @@ impl Packed {
     pub fn open(path: &Path, hint: Option<Hint>) -> Result<Packed, EmbedError> {
         let bytes = Bytes::open(path)?;
         if npy::is_npy(&bytes)? {
-            let hint = hint.ok_or_else(|| bytes.refuse("a .npy file does not say what its rows are: say --bits"))?;
+            let hint =
+                hint.ok_or_else(|| bytes.refuse("a .npy file does not say what its rows are: say --bits"))?;
             return Packed::from_npy(bytes, hint);
         }
         let header = safetensors::header(&bytes)?;
@@ -58,7 +59,8 @@ impl Packed {
         let within = |error: EmbedError| bytes.refuse(error.to_string());
         let format = Format::named(text("lowbit.format")?, columns, bits).map_err(within)?;
         let tensor = |name: &str, shape: &[u64], types: &[&str]| {
-            let found = header.tensors.get(name).ok_or_else(|| bytes.refuse(format!("no tensor `{name}`")))?;
+            let found =
+                header.tensors.get(name).ok_or_else(|| bytes.refuse(format!("no tensor `{name}`")))?;
             let width = match found.dtype.as_str() {
                 "U8" => 1,
                 "U16" | "F16" => 2,
@@ -92,7 +94,9 @@ impl Packed {
     fn from_npy(bytes: Bytes, hint: Hint) -> Result<Packed, EmbedError> {
         let (descr, shape, start) = npy::header(&bytes)?;
         let ("u1", &[rows, stride]) = (descr.as_str(), &shape[..]) else {
-            return Err(bytes.refuse(format!("'{descr}' of shape {shape:?}; packed rows are uint8 of two axes")));
+            return Err(
+                bytes.refuse(format!("'{descr}' of shape {shape:?}; packed rows are uint8 of two axes"))
+            );
         };
         if rows == 0 {
             return Err(bytes.refuse("a table without rows"));
@@ -113,7 +117,8 @@ impl Packed {
         } else {
             Format::fused(columns, bits, hint.order)
         };
-        let format = format.map_err(|_| bytes.refuse(format!("rows of {stride} bytes are no {bits}-bit rows")))?;
+        let format =
+            format.map_err(|_| bytes.refuse(format!("rows of {stride} bytes are no {bits}-bit rows")))?;
         let end = rows.checked_mul(stride as u64).and_then(|n| n.checked_add(start)).unwrap_or(u64::MAX);
         bytes.check_end(end, &format!("the table of {rows} rows of {stride} bytes"))?;
         Ok(Packed { bytes, start, rows, format, ids: None, clusters: None, texts: BTreeMap::new() })

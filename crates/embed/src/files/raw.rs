@@ -93,9 +93,7 @@ impl Number {
     fn value(self, b: &[u8]) -> f32 {
         match self {
             Number::F32 => f32::from_le_bytes([b[0], b[1], b[2], b[3]]),
-            Number::F16 => {
-                lowbit_kernels::embedding::reference::half_value(u16::from_le_bytes([b[0], b[1]]))
-            }
+            Number::F16 => lowbit_kernels::embedding::reference::half_value(u16::from_le_bytes([b[0], b[1]])),
             Number::BF16 => f32::from_bits(u32::from(u16::from_le_bytes([b[0], b[1]])) << 16),
             Number::F64 => f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]) as f32,
             Number::Integer(_, signed) => {
@@ -120,7 +118,12 @@ pub struct FileRows {
 
 impl FileRows {
     /// Checked: there are rows, columns, and as many bytes as they need.
-    pub(super) fn new(bytes: Bytes, start: u64, number: Number, shape: [u64; 2]) -> Result<FileRows, EmbedError> {
+    pub(super) fn new(
+        bytes: Bytes,
+        start: u64,
+        number: Number,
+        shape: [u64; 2],
+    ) -> Result<FileRows, EmbedError> {
         let [rows, columns] = shape;
         if rows == 0 || columns == 0 {
             return Err(bytes.refuse(format!("a table of {rows} rows and {columns} columns")));
@@ -130,7 +133,9 @@ impl FileRows {
             .and_then(|n| n.checked_mul(number.bytes() as u64))
             .and_then(|n| n.checked_add(start))
             .filter(|_| columns <= 1 << 24)
-            .ok_or_else(|| bytes.refuse(format!("{rows} rows of {columns} columns are more than any file holds")))?;
+            .ok_or_else(|| {
+                bytes.refuse(format!("{rows} rows of {columns} columns are more than any file holds"))
+            })?;
         bytes.check_end(end, &format!("the table of {rows} rows and {columns} columns"))?;
         Ok(FileRows { bytes, start, number, rows, columns: columns as usize })
     }

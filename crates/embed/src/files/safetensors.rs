@@ -51,8 +51,9 @@ pub(super) fn header(bytes: &Bytes) -> Result<Header, EmbedError> {
             header.texts.extend(texts.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))));
             continue;
         }
-        let tensor = tensor(&entry, 8 + size)
-            .ok_or_else(|| bytes.refuse(format!("tensor `{name}`: no type, shape or place that makes sense")))?;
+        let tensor = tensor(&entry, 8 + size).ok_or_else(|| {
+            bytes.refuse(format!("tensor `{name}`: no type, shape or place that makes sense"))
+        })?;
         bytes.check_end(tensor.start + tensor.len, &format!("tensor `{name}`"))?;
         header.tensors.insert(name, tensor);
     }
@@ -89,7 +90,11 @@ pub(super) fn rows(bytes: Bytes, tensor: Option<&str>) -> Result<FileRows, Embed
             let mut all = tables();
             match (all.next(), all.next()) {
                 (Some(one), None) => one,
-                _ => return Err(bytes.refuse(format!("say which tensor with --tensor; tables are: {}", names()))),
+                _ => {
+                    return Err(
+                        bytes.refuse(format!("say which tensor with --tensor; tables are: {}", names()))
+                    );
+                }
             }
         }
     };
@@ -98,10 +103,14 @@ pub(super) fn rows(bytes: Bytes, tensor: Option<&str>) -> Result<FileRows, Embed
         "F16" => Number::F16,
         "BF16" => Number::BF16,
         "F64" => Number::F64,
-        other => return Err(bytes.refuse(format!("tensor `{name}` is {other}; a table has F16, BF16, F32 or F64"))),
+        other => {
+            return Err(bytes.refuse(format!("tensor `{name}` is {other}; a table has F16, BF16, F32 or F64")));
+        }
     };
     let [rows, columns] = found.shape[..] else {
-        return Err(bytes.refuse(format!("tensor `{name}` has shape {:?}; a table has two axes", found.shape)));
+        return Err(
+            bytes.refuse(format!("tensor `{name}` has shape {:?}; a table has two axes", found.shape))
+        );
     };
     let needs = u128::from(rows) * u128::from(columns) * number.bytes() as u128;
     if needs != u128::from(found.len) {

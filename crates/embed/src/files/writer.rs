@@ -50,7 +50,12 @@ impl Writer {
     ///
     /// # Errors
     /// The file cannot be written.
-    pub fn safetensors_floats(file: File, path: &Path, rows: u64, columns: usize) -> Result<Writer, EmbedError> {
+    pub fn safetensors_floats(
+        file: File,
+        path: &Path,
+        rows: u64,
+        columns: usize,
+    ) -> Result<Writer, EmbedError> {
         let tensor = ("table", "F32", vec![rows, columns as u64], rows * 4 * columns as u64);
         Writer::begin(file, path, None, 4 * columns, &safetensors::header_bytes(&[], &[tensor]), None)
     }
@@ -85,7 +90,12 @@ impl Writer {
             };
             tensors.push(("clusters", dtype, vec![rows], rows * width as u64));
             let values = 1 << format.bits();
-            tensors.push(("codebooks", "F16", vec![known.len() as u64, values], known.len() as u64 * values * 2));
+            tensors.push((
+                "codebooks",
+                "F16",
+                vec![known.len() as u64, values],
+                known.len() as u64 * values * 2,
+            ));
         }
         let header = safetensors::header_bytes(&all, &tensors);
         let ids = header.len() as u64 + rows * bytes;
@@ -122,7 +132,8 @@ impl Writer {
     pub fn rows(&self, first: u64, bytes: &[u8], clusters: &[u32]) -> Result<(), EmbedError> {
         self.write(self.start + first * self.row_bytes as u64, bytes)?;
         if let Some((start, width)) = self.clusters {
-            let ids: Vec<u8> = clusters.iter().flat_map(|id| id.to_le_bytes().into_iter().take(width)).collect();
+            let ids: Vec<u8> =
+                clusters.iter().flat_map(|id| id.to_le_bytes().into_iter().take(width)).collect();
             self.write(start + first * width as u64, &ids)?;
         }
         Ok(())

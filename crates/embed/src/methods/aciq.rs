@@ -30,8 +30,8 @@ fn range(row: &[f32], bits: u32) -> [f64; 2] {
     let absolute = values().map(|x| (x - mean).abs()).sum::<f64>() / n;
     let deviation = (values().map(|x| (x - mean).powi(2)).sum::<f64>() / n).sqrt();
     let [laplace, gauss] = clips(bits);
-    let candidates = [laplace * absolute, gauss * deviation]
-        .map(|clip| [(mean - clip).max(low), (mean + clip).min(high)]);
+    let candidates =
+        [laplace * absolute, gauss * deviation].map(|clip| [(mean - clip).max(low), (mean + clip).min(high)]);
     let [a, b] = candidates.map(|range| squared_error(row, range, levels(bits)));
     candidates[usize::from(b < a)]
 }

@@ -52,6 +52,17 @@ pub(super) fn is_same(a: &Path, b: &Path) -> bool {
     matches!((resolve(a), resolve(b)), (Ok(a), Ok(b)) if a == b)
 }
 
+/// An empty file that becomes `path` by [`finish`], for what is too large to be held; gone when dropped.
+pub(super) fn begin(path: &Path) -> Result<NamedTempFile> {
+    check(path)?;
+    temporary(path)
+}
+
+/// Puts a whole file in its place.
+pub(super) fn finish(file: NamedTempFile, path: &Path) -> Result<()> {
+    file.persist(path).with_context(|| format!("cannot write {}", path.display())).map(drop)
+}
+
 /// An empty file in the folder of `path`; gone when dropped.
 fn temporary(path: &Path) -> Result<NamedTempFile> {
     let mut builder = Builder::new();

@@ -9,7 +9,15 @@ use lowbit::{Report, render};
 #[derive(Clone)]
 pub(super) struct ReportFile {
     path: PathBuf,
-    render: fn(&Report) -> String,
+    form: Form,
+}
+
+/// What the extension says.
+#[derive(Clone, Copy)]
+pub(super) enum Form {
+    Html,
+    Json,
+    Markdown,
 }
 
 impl ReportFile {
@@ -17,8 +25,16 @@ impl ReportFile {
         &self.path
     }
 
+    pub(super) fn form(&self) -> Form {
+        self.form
+    }
+
     pub(super) fn render(&self, report: &Report) -> String {
-        (self.render)(report)
+        match self.form {
+            Form::Html => render::html::report(report),
+            Form::Json => render::json::report(report),
+            Form::Markdown => render::markdown::report(report),
+        }
     }
 }
 
@@ -28,15 +44,15 @@ impl FromStr for ReportFile {
     fn from_str(text: &str) -> Result<ReportFile, String> {
         let path = PathBuf::from(text);
         let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase()).unwrap_or_default();
-        let render = match extension.as_str() {
-            "html" | "htm" => render::html::report,
-            "json" => render::json::report,
-            "md" | "markdown" => render::markdown::report,
+        let form = match extension.as_str() {
+            "html" | "htm" => Form::Html,
+            "json" => Form::Json,
+            "md" | "markdown" => Form::Markdown,
             "" => return Err("no extension; .html, .json or .md says which report to write".to_owned()),
             other => {
                 return Err(format!("cannot write a .{other} report; .html, .json and .md are possible"));
             }
         };
-        Ok(ReportFile { path, render })
+        Ok(ReportFile { path, form })
     }
 }

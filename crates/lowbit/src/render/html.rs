@@ -6,6 +6,7 @@
 
 mod activations;
 mod comparison;
+pub mod embedding;
 mod layers;
 mod parts;
 mod run;

@@ -26,6 +26,11 @@ pub fn bench(bench: &Bench) -> String {
     pretty(bench)
 }
 
+/// Anything, one object.
+pub(super) fn value(value: &impl Serialize) -> String {
+    pretty(value)
+}
+
 /// Not a number becomes `null`; nothing else in these types can fail to be JSON.
 fn pretty(value: &impl Serialize) -> String {
     let mut text = serde_json::to_string_pretty(value).unwrap_or_default();

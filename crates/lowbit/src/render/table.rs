@@ -36,6 +36,16 @@ impl Table {
         self.rows.is_empty()
     }
 
+    /// Titles of the columns.
+    pub(super) fn titles(&self) -> impl Iterator<Item = &'static str> {
+        self.columns.iter().map(|column| column.0)
+    }
+
+    /// Cells, row by row.
+    pub(super) fn rows(&self) -> &[Vec<String>] {
+        &self.rows
+    }
+
     /// Without the columns that hold nothing in any row (empty, or [`NONE`](super::units::NONE)).
     #[must_use]
     pub fn without_blank_columns(mut self) -> Table {

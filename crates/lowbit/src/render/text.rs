@@ -110,6 +110,33 @@ pub fn table(table: &Table, style: Style) -> String {
     out.text
 }
 
+/// Lines, the first in bold, then tables under headings (an empty one for none), then notes.
+pub(super) fn sections(
+    lines: &[String],
+    tables: &[(String, Table)],
+    notes: &[String],
+    style: Style,
+) -> String {
+    let mut out = Out::new(style);
+    for (nth, line) in lines.iter().enumerate() {
+        if nth == 0 { out.styled(line, 1) } else { out.line(line) }
+    }
+    for (title, table) in tables {
+        match title.is_empty() {
+            true => {
+                out.line("");
+                out.table(table);
+            }
+            false => out.section(title, table),
+        }
+    }
+    if !notes.is_empty() {
+        out.heading("Notes");
+        notes.iter().for_each(|note| out.line(&format!("• {note}")));
+    }
+    out.text
+}
+
 fn samples_title(scores: &[Score]) -> String {
     match scores.first() {
         Some(first) => format!("Compared on {}", units::plural(first.samples, "sample")),

@@ -1,0 +1,69 @@
+#!/usr/bin/env python3
+"""PyTorch and lowbit on one table, in one run: quantizing, and look-ups of bags.
+
+    scripts/time_embedding.py target/release/lowbit [--rows 1000000] [--columns 64] [--pooling 40] [--threads 1]
+
+Needs numpy and torch. Best of five each (PyTorch's optimised prepack: of 50,000 rows, once); losses over the whole table.
+"""
+
+import argparse
+import json
+import pathlib
+import subprocess
+import tempfile
+import time
+
+import numpy as np
+import torch
+
+
+def best(work, times: int = 5) -> float:
+    least = float("inf")
+    for _ in range(times):
+        begun = time.perf_counter()
+        work()
+        least = min(least, time.perf_counter() - begun)
+    return least
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    arguments.add_argument("program", type=pathlib.Path)
+    arguments.add_argument("--rows", type=int, default=1_000_000)
+    arguments.add_argument("--columns", type=int, default=64)
+    arguments.add_argument("--pooling", type=int, default=40)
+    arguments.add_argument("--bags", type=int, default=25_000)
+    arguments.add_argument("--threads", type=int, default=1)
+    given = arguments.parse_args()
+    torch.set_num_threads(given.threads)
+    table = np.random.default_rng(0).standard_normal((given.rows, given.columns), dtype=np.float32)
+    floats = torch.from_numpy(table)
+    ops = torch.ops.quantized
+    some = floats[: min(50_000, given.rows)]
+    print(f"torch {torch.__version__}, threads {given.threads}, table {given.rows} x {given.columns}")
+    plain = best(lambda: ops.embedding_bag_4bit_prepack(floats))
+    print(f"torch asym                  {given.rows / plain / 1e6:9.2f} M rows/s")
+    greedy = best(lambda: ops.embedding_bag_4bit_prepack(some, True), 1)
+    print(f"torch greedy                {len(some) / greedy / 1e6:9.3f} M rows/s")
+    packed = ops.embedding_bag_4bit_prepack(floats)
+    indices = torch.from_numpy(np.random.default_rng(1).integers(0, given.rows, given.pooling * given.bags))
+    offsets = torch.arange(0, given.pooling * given.bags, given.pooling)
+    weights = torch.rand(given.pooling * given.bags)
+    for name, extra in (("sum", {}), ("weighted sum", {"per_sample_weights": weights})):
+        spent = best(lambda: ops.embedding_bag_4bit_rowwise_offsets(packed, indices, offsets, **extra))
+        print(f"torch {name:<22}{len(indices) / spent / 1e6:9.1f} M look-ups/s")
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "table.npy"
+        np.save(path, table)
+        command = [given.program, "embed", path, "--bench", "--json", "--threads", str(given.threads)]
+        command += ["--pooling", str(given.pooling), "--bags", str(given.bags), "--bits", "4"]
+        bench = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+        for speed in bench["quantized"] + bench["lookups"]:
+            if speed["threads"] == given.threads:
+                share = speed["of_memory_percent"]
+                share = f", {share:.0f} % of memory" if share else ""
+                print(f"lowbit {speed['what']:<24} {speed['rows_per_second'] / 1e6:9.2f} M rows/s{share}")
+
+
+if __name__ == "__main__":
+    main()
