@@ -20,7 +20,7 @@ pub use error::EmbedError;
 pub use files::{MemoryRows, Packed, Source};
 pub use format::{Format, Order};
 pub use lookup::{Bags, PackedTable, Pooling};
+pub use lowbit_kernels::Isa;
 pub use methods::Method;
 pub use quantizer::{NonFinite, Quantizer};
-pub use lowbit_kernels::Isa;
 pub use summary::{RowLoss, Summary};

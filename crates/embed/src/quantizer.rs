@@ -139,8 +139,14 @@ impl Quantizer {
             match self.format {
                 Format::Fused { bits, order, .. } => self.fused(x, bits, order, out),
                 Format::Codebook { bits, .. } => {
-                    for (row, out) in x.chunks_exact(columns).zip(out.chunks_exact_mut(bytes)) {
-                        codebook(row, bits, out);
+                    let rows = x.len() / columns;
+                    let (mut bias, mut scale) = (vec![0.0; rows], vec![0.0; rows]);
+                    fit_rows(self.isa, bits, x, columns, [&mut bias, &mut scale]);
+                    let grids = bias.into_iter().zip(scale);
+                    for ((row, out), (bias, scale)) in
+                        x.chunks_exact(columns).zip(out.chunks_exact_mut(bytes)).zip(grids)
+                    {
+                        codebook(&Codebook::with_grid(row, bits, [bias, scale]), bits, out);
                     }
                 }
                 Format::Clusters { .. } => {
@@ -242,9 +248,8 @@ fn put_floats(out: &mut [u8], scale: f32, bias: f32) {
 }
 
 /// A row with its own codebook: codes, then the values.
-fn codebook(row: &[f32], bits: u32, out: &mut [u8]) {
-    let book = Codebook::new(row, bits);
-    let (codes, values) = out.split_at_mut((row.len() * bits as usize).div_ceil(8));
+fn codebook(book: &Codebook, bits: u32, out: &mut [u8]) {
+    let (codes, values) = out.split_at_mut((book.codes.len() * bits as usize).div_ceil(8));
     put_codes(&book.codes, bits, codes);
     for (to, &centre) in values.chunks_exact_mut(2).zip(&book.centres) {
         to.copy_from_slice(&reference::half_bits(centre).to_le_bytes());

@@ -34,8 +34,10 @@ fn rows_equal_those_of_pytorch_on_every_instruction_set() {
                 assert_eq!(quantizer.format(), theirs.format());
                 let mut got = vec![0; want.len()];
                 quantizer.rows(0, &mut x.clone(), &mut got, &mut []).unwrap();
-                for (row, (got, want)) in
-                    got.chunks(theirs.format().row_bytes()).zip(want.chunks(theirs.format().row_bytes())).enumerate()
+                for (row, (got, want)) in got
+                    .chunks(theirs.format().row_bytes())
+                    .zip(want.chunks(theirs.format().row_bytes()))
+                    .enumerate()
                 {
                     assert_eq!(got, want, "{columns} columns, {form}, {isa}, row {row}");
                 }

@@ -28,7 +28,7 @@ fn said(args: &[&str]) -> String {
 fn help_opens_with_an_example() {
     insta::assert_snapshot!("help", said(&["--help"]));
     for command in
-        ["demo", "inspect", "quantize", "train", "evaluate", "run", "bench", "zoo", "methods", "ops"]
+        ["demo", "inspect", "quantize", "train", "embed", "evaluate", "run", "bench", "zoo", "methods", "ops"]
     {
         let text = said(&[command, "--help"]);
         assert!(text.lines().nth(1).unwrap().starts_with(&format!("Example: lowbit {command}")), "{text}");

@@ -104,7 +104,9 @@ pub(super) fn rows(bytes: Bytes, tensor: Option<&str>) -> Result<FileRows, Embed
         "BF16" => Number::BF16,
         "F64" => Number::F64,
         other => {
-            return Err(bytes.refuse(format!("tensor `{name}` is {other}; a table has F16, BF16, F32 or F64")));
+            return Err(
+                bytes.refuse(format!("tensor `{name}` is {other}; a table has F16, BF16, F32 or F64"))
+            );
         }
     };
     let [rows, columns] = found.shape[..] else {

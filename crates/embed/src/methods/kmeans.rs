@@ -1,6 +1,7 @@
 //! KMEANS: each row has values of its own for its codes, by Lloyd's algorithm from the ASYM grid.
 //!
-//! Values are sorted once; cells are then runs of them, and their means come from running sums.
+//! Rows of hundreds of columns with far values leave that start with empty cells, so the grid that GREEDY finds is a second one,
+//! and the better end is kept: no row is worse than GREEDY's. Values are sorted once; cells are then runs of them.
 
 use lowbit_kernels::embedding::reference::round_half;
 
@@ -26,8 +27,26 @@ pub struct Codebook {
 }
 
 impl Codebook {
-    /// The codebook of a row of at least one value.
+    /// The codebook of a row of at least one value, as published: from the ASYM grid.
     pub fn new(row: &[f32], bits: u32) -> Codebook {
+        Codebook::start(row, bits, None)
+    }
+
+    /// The better of that and the one that starts at `bias + scale·code`.
+    pub fn with_grid(row: &[f32], bits: u32, [bias, scale]: [f32; 2]) -> Codebook {
+        let centres: Vec<f64> =
+            (0..1u32 << bits).map(|code| f64::from(bias) + f64::from(scale) * f64::from(code)).collect();
+        let [plain, other] = [None, Some(centres)].map(|from| Codebook::start(row, bits, from));
+        if other.squared_error(row) < plain.squared_error(row) { other } else { plain }
+    }
+
+    fn squared_error(&self, row: &[f32]) -> f64 {
+        let errors =
+            row.iter().zip(&self.codes).map(|(x, &code)| f64::from(x - self.centres[usize::from(code)]));
+        errors.map(|error| error * error).sum()
+    }
+
+    fn start(row: &[f32], bits: u32, from: Option<Vec<f64>>) -> Codebook {
         let count = 1usize << bits;
         let mut sorted: Vec<f32> = row.to_vec();
         sorted.sort_by(f32::total_cmp);
@@ -39,7 +58,11 @@ impl Codebook {
             distinct.iter().map(|&x| f64::from(x)).collect()
         } else {
             let values: Vec<f64> = sorted.iter().map(|&x| f64::from(x)).collect();
-            lloyd(&values, &vec![1.0; values.len()], count)
+            let weights = vec![1.0; values.len()];
+            match from {
+                Some(centres) => lloyd_from(&values, &weights, centres),
+                None => lloyd(&values, &weights, count),
+            }
         };
         let codes = row.iter().map(|&x| nearest(&centres, f64::from(x)) as u8).collect();
         Codebook { centres: centres.into_iter().map(|c| round_half(c as f32)).collect(), codes }
@@ -50,8 +73,13 @@ impl Codebook {
 /// cells keep their place. Ascending.
 pub fn lloyd(values: &[f64], weights: &[f64], count: usize) -> Vec<f64> {
     let (low, high) = (values[0], values[values.len() - 1]);
-    let mut centres: Vec<f64> =
-        (0..count).map(|j| low + j as f64 * (high - low) / (count - 1) as f64).collect();
+    let start = (0..count).map(|j| low + j as f64 * (high - low) / (count - 1) as f64).collect();
+    lloyd_from(values, weights, start)
+}
+
+/// The same from given centres, ascending.
+fn lloyd_from(values: &[f64], weights: &[f64], mut centres: Vec<f64>) -> Vec<f64> {
+    let count = centres.len();
     for _ in 0..ROUNDS {
         let mut sums = vec![[0.0f64; 2]; count];
         let mut cell = 0;

@@ -46,12 +46,20 @@ impl Kernel for Extremes<'_> {
                     (*low, *high) = (if lo < *low { lo } else { *low }, if hi > *high { hi } else { *high });
                 }
             }
-            // Of zeros of both signs the first, whatever the lanes.
             if *low == 0.0 {
-                *low = row.iter().copied().find(|&x| x == 0.0).unwrap_or(*low);
+                *low = zero_of(row);
             }
         }
     }
+}
+
+/// Of a row whose least value is zero, the zero whose sign a bias takes: the one that FBGEMM's loop over eight lanes ends
+/// with (the last of the first lane that has one), so that rows equal PyTorch's even there, on any instruction set.
+fn zero_of(row: &[f32]) -> f32 {
+    let whole = row.len() / 8 * 8;
+    let in_lane = |lane: usize| (lane..whole).step_by(8).rev().map(|i| row[i]).find(|&x| x == 0.0);
+    let in_rest = || row[whole..].iter().copied().find(|&x| x == 0.0);
+    (0..8).find_map(in_lane).or_else(in_rest).unwrap_or(0.0)
 }
 
 /// Whether all of `x` lies in `±largest`, which NaN does not.

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
+use lowbit_embed::Isa;
 use lowbit_embed::cluster::{Clusters, LEARN};
 use lowbit_embed::files::{self, Hint, Packed, Spread, Writer};
 use lowbit_embed::{Format, MemoryRows, Method, Quantizer, Source, Summary, run};
 use lowbit_graph::Graph;
-use lowbit_embed::Isa;
 
 use super::embed_onnx;
 use super::load::with_threads;
@@ -56,7 +56,7 @@ fn work(job: &EmbedJob, output: Option<(&Path, File)>, progress: &dyn Progress) 
         writer.finish()?;
     }
     let seconds = begun.elapsed().as_secs_f64();
-    let compared = compare(job, source, counts, isa, progress)?;
+    let compared = compare(job, source, isa, progress)?;
     progress.finish();
     let format = quantizer.format();
     let beside = quantizer.clusters().map_or(0, |known| beside(known, source.rows()));
@@ -138,14 +138,7 @@ pub(super) fn quantizer(
     Ok(quantizer.with_search(job.search).with_non_finite(job.non_finite))
 }
 
-fn compare(
-    job: &EmbedJob,
-    source: &dyn Source,
-    counts: Option<&dyn Source>,
-    isa: Isa,
-    progress: &dyn Progress,
-) -> Result<Vec<Compared>> {
-    let _ = counts;
+fn compare(job: &EmbedJob, source: &dyn Source, isa: Isa, progress: &dyn Progress) -> Result<Vec<Compared>> {
     let some = Spread::new(source, job.compare_rows);
     let mut all = Vec::new();
     for &method in &job.compare {

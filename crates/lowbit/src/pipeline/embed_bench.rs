@@ -4,11 +4,11 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::Result;
+use lowbit_embed::Isa;
 use lowbit_embed::files::{self, Hint, Packed};
+use lowbit_embed::lookup::touch_rows;
 use lowbit_embed::methods::Search;
 use lowbit_embed::{Bags, Method, PackedTable, Pooling, Quantizer, Source};
-use lowbit_embed::Isa;
-use lowbit_embed::lookup::touch_rows;
 use rayon::prelude::*;
 
 use super::load::with_threads;

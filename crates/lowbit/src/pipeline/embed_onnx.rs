@@ -79,7 +79,8 @@ fn replace(graph: &mut Graph, table: ValueId, job: &EmbedJob) -> Result<()> {
     quantizer.rows(0, &mut x, &mut bytes, &mut [])?;
     let packed = PackedTable::new(quantizer.format(), bytes)?;
 
-    let codes: Vec<u8> = packed.bytes().chunks_exact(stride).flat_map(|row| row[4..].iter().copied()).collect();
+    let codes: Vec<u8> =
+        packed.bytes().chunks_exact(stride).flat_map(|row| row[4..].iter().copied()).collect();
     let parameter = |at: usize| {
         let halves = packed.bytes().chunks_exact(stride);
         let values: Vec<f32> = halves.map(|row| half(&row[at..at + 2])).collect();

@@ -1,0 +1,138 @@
+//! `lowbit embed` from outside: files in, files out, and what it refuses.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+fn run(folder: &Path, line: &str) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lowbit"));
+    command.current_dir(folder).arg("embed").args(line.split_whitespace()).output().unwrap()
+}
+
+#[track_caller]
+fn done(folder: &Path, line: &str) -> String {
+    let output = run(folder, line);
+    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[track_caller]
+fn refused(folder: &Path, line: &str) -> String {
+    let output = run(folder, line);
+    assert_eq!(output.status.code(), Some(1), "{line}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// A `.npy` file of floats.
+fn npy(path: &Path, values: &[f32], columns: usize) {
+    let rows = values.len() / columns;
+    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
+    header.push_str(&" ".repeat((64 - (11 + header.len()) % 64) % 64));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.bytes());
+    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn table(rows: usize, columns: usize) -> Vec<f32> {
+    let mut state = 1u32;
+    (0..rows * columns)
+        .map(|_| {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
+        })
+        .collect()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn every_method_packs_verifies_and_decodes() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    npy(&at.join("t.npy"), &table(300, 12), 12);
+    for method in ["asym", "sym", "gss", "hist-apprx", "aciq", "greedy", "kmeans", "kmeans-cls"] {
+        for bits in [2, 4] {
+            let clusters = if method == "kmeans-cls" { "--clusters 20" } else { "" };
+            done(at, &format!("t.npy --method {method} --bits {bits} {clusters} --force -o p.safetensors"));
+            done(at, "p.safetensors --verify t.npy --report r.json");
+            let report = std::fs::read_to_string(at.join("r.json")).unwrap();
+            let loss = report.split("\"loss\": ").nth(1).unwrap().split(',').next().unwrap();
+            let most = if bits == 4 { 0.09 } else { 0.45 };
+            assert!(loss.parse::<f64>().unwrap() < most, "{method}, {bits} bits: {loss}");
+            done(at, "p.safetensors --decode --force -o d.npy");
+            assert_eq!(std::fs::read(at.join("d.npy")).unwrap().len(), 128 + 300 * 12 * 4);
+        }
+    }
+}
+
+#[test]
+fn threads_and_instruction_sets_change_no_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    npy(&at.join("t.npy"), &table(20_000, 16), 16);
+    done(at, "t.npy -o a.npy --threads 1");
+    let mut generic = Command::new(env!("CARGO_BIN_EXE_lowbit"));
+    let generic =
+        generic.current_dir(at).env("LOWBIT_ISA", "generic").args(["embed", "t.npy", "-o", "b.npy"]);
+    assert!(generic.output().unwrap().status.success());
+    assert_eq!(std::fs::read(at.join("a.npy")).unwrap(), std::fs::read(at.join("b.npy")).unwrap());
+    done(at, "a.npy --bits 4 --verify t.npy");
+}
+
+#[test]
+fn bad_tables_are_refused_and_leave_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut values = table(40, 6);
+    npy(&at.join("t.npy"), &values, 6);
+    npy(&at.join("empty.npy"), &[], 6);
+    let whole = std::fs::read(at.join("t.npy")).unwrap();
+    std::fs::write(at.join("cut.npy"), &whole[..400]).unwrap();
+    npy(&at.join("odd.npy"), &values[..15], 5);
+    values[6 * 17 + 2] = f32::NAN;
+    npy(&at.join("nan.npy"), &values, 6);
+    std::fs::write(at.join("there.npy"), b"kept").unwrap();
+    let before = names(at);
+    for (line, words) in [
+        ("nan.npy -o x.npy", ["row 17", "NaN in column 2"]),
+        ("cut.npy -o x.npy", ["truncated", "40 rows"]),
+        ("empty.npy -o x.npy", ["0 rows", "empty.npy"]),
+        ("odd.npy -o x.npy", ["5 columns", "multiple of 2"]),
+        ("t.npy --bits 2 -o x.npy", ["6 columns", "multiple of 4"]),
+        ("t.npy -o there.npy", ["there.npy exists", "--force"]),
+        ("t.npy -o x.bin", [".bin", ".safetensors"]),
+        ("t.npy -o missing/x.npy", ["no folder", "missing"]),
+        ("t.npy --method kmeans --bits 8 -o x.safetensors", ["8 bits", "4, 2"]),
+        ("t.npy --counts odd.npy -o x.npy", ["odd.npy", "one per row"]),
+        ("t.npy --tensor a -o x.npy", ["t.npy", "no name"]),
+        ("there.npy -o x.npy", ["there.npy", "neither"]),
+        ("there.npy --decode -o x.npy", ["there.npy", "neither"]),
+    ] {
+        let said = refused(at, line);
+        assert!(words.iter().all(|word| said.contains(word)), "{line}: {said}");
+        assert_eq!(names(at), before, "{line}");
+    }
+    assert_eq!(std::fs::read(at.join("there.npy")).unwrap(), b"kept");
+    assert!(done(at, "nan.npy --non-finite keep -o x.npy").contains("1 row held NaN"));
+}
+
+#[test]
+fn reports_come_in_three_forms_and_compare_methods() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    npy(&at.join("t.npy"), &table(200, 64), 64);
+    done(at, "t.npy --compare asym,greedy,kmeans --report r.md");
+    let text = std::fs::read_to_string(at.join("r.md")).unwrap();
+    assert!(text.contains("| greedy, compatible |") && text.contains("14.06 %"), "{text}");
+    done(at, "t.npy --compare all --report r.html");
+    let page = std::fs::read_to_string(at.join("r.html")).unwrap();
+    assert!(page.contains("Worst rows") && page.contains("<svg"), "a page");
+    assert!(refused(at, "t.npy --report r.html --counts t.npy").contains("one per row"));
+}
