@@ -1,10 +1,12 @@
 //! Project tasks, run as `cargo xtask TASK`.
 //!
 //! `test` is everything that must hold before a change goes in; `.ci/run` calls nothing else. Each step is a function
-//! of one of the files below. All steps run even if one fails: one look shows everything that is wrong.
+//! of one of the files below. All steps run even if one fails: one look shows everything that is wrong. `proofs` are those
+//! that take rarer tools, for whoever changes kernels.
 
 mod exports;
 mod licences;
+mod proofs;
 mod rust;
 mod step;
 
@@ -33,6 +35,12 @@ enum Task {
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
     },
+    /// Kernels under Miri, a sanitizer, an emulator of another processor, and a fuzzer; says what it lacks
+    Proofs {
+        /// Only the steps of these names, such as `miri`
+        #[arg(long, value_name = "STEP")]
+        only: Vec<String>,
+    },
 }
 
 /// In the order of a reader's patience: what fails often and soon comes first.
@@ -47,12 +55,15 @@ const STEPS: &[Step] = &[
 ];
 
 fn main() -> ExitCode {
-    let Task::Test { fast, only } = Cli::parse().task;
-    if let Some(unknown) = only.iter().find(|name| STEPS.iter().all(|step| step.name != *name)) {
-        let names: Vec<&str> = STEPS.iter().map(|step| step.name).collect();
+    let (steps, fast, only) = match Cli::parse().task {
+        Task::Test { fast, only } => (STEPS, fast, only),
+        Task::Proofs { only } => (proofs::STEPS, false, only),
+    };
+    if let Some(unknown) = only.iter().find(|name| steps.iter().all(|step| step.name != *name)) {
+        let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
         eprintln!("error: there is no step `{unknown}`; steps: {}", names.join(", "));
         return ExitCode::from(2);
     }
-    let steps = STEPS.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name));
+    let steps = steps.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name));
     if step::run_all(steps, &Project::here(fast)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lowbit_kernels::integer::{
-    Code, IntConv2d, IntLinear, Plane, Requantize, Residual, Steps, WeightBits, Weights, peak,
+    Code, IntConv2d, IntLinear, Plane, Requantize, Residual, Steps, WeightBits, Weights, peak_paired,
 };
 use lowbit_kernels::{AlignedBytes, Conv2d, Isa};
 
@@ -100,7 +100,7 @@ fn compare(
     let repeat = (2_000_000 / macs).max(1) as u64;
     let (mut kernel, mut most) = (0f64, 0f64);
     for _ in 0..3 {
-        most = most.max(rate(|| peak(isa, 200)));
+        most = most.max(rate(|| peak_paired(isa, 200)));
         kernel = kernel.max(rate(|| {
             (0..repeat).for_each(|_| run());
             repeat * macs as u64

@@ -28,6 +28,12 @@ enum Kind {
     AvxVnni,
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// Dot products of codes and weights as they are.
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    NeonI8mm,
+    /// Dot products of signed bytes.
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    NeonDot,
     Generic,
 }
 
@@ -43,6 +49,10 @@ const ALL: &[Kind] = &[
     Kind::AvxVnni,
     #[cfg(target_arch = "x86_64")]
     Kind::Avx2,
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    Kind::NeonI8mm,
+    #[cfg(all(target_arch = "aarch64", not(miri)))]
+    Kind::NeonDot,
     Kind::Generic,
 ];
 
@@ -59,6 +69,10 @@ impl Kind {
             Kind::AvxVnni => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
+            #[cfg(all(target_arch = "aarch64", not(miri)))]
+            Kind::NeonI8mm => "neon-i8mm",
+            #[cfg(all(target_arch = "aarch64", not(miri)))]
+            Kind::NeonDot => "neon-dotprod",
             Kind::Generic => "generic",
         }
     }
@@ -80,6 +94,10 @@ impl Kind {
             Kind::AvxVnni => Kind::Avx2.supported() && is_x86_feature_detected!("avxvnni"),
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            #[cfg(all(target_arch = "aarch64", not(miri)))]
+            Kind::NeonI8mm => std::arch::is_aarch64_feature_detected!("i8mm"),
+            #[cfg(all(target_arch = "aarch64", not(miri)))]
+            Kind::NeonDot => std::arch::is_aarch64_feature_detected!("dotprod"),
             Kind::Generic => true,
         }
     }
@@ -110,7 +128,8 @@ impl Isa {
         Isa::supported().next().unwrap_or(Isa(Kind::Generic))
     }
 
-    /// The instruction set called `name`: `amx`, `avx512-vnni`, `avx512`, `avx-vnni`, `avx2`, `generic`.
+    /// The instruction set called `name`: `amx`, `avx512-vnni`, `avx512`, `avx-vnni`, `avx2`; `neon-i8mm`,
+    /// `neon-dotprod`; `generic`.
     ///
     /// # Errors
     /// The name is unknown, or this CPU lacks it.
@@ -150,6 +169,9 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found avx2 and fma on this CPU.
             Kind::AvxVnni | Kind::Avx2 => unsafe { Avx2::new() }.call(kernel),
+            // Plain arrays become NEON by themselves there: it is part of the architecture.
+            #[cfg(all(target_arch = "aarch64", not(miri)))]
+            Kind::NeonI8mm | Kind::NeonDot => Generic.call(kernel),
             Kind::Generic => Generic.call(kernel),
         }
     }
@@ -187,6 +209,12 @@ impl Isa {
             #[cfg(target_arch = "x86_64")]
             // SAFETY: an `Isa` exists only if `supported` found avx2 on this CPU.
             Kind::Avx512 | Kind::Avx2 => unsafe { bytes::Avx2::<32>::new() }.call(kernel),
+            #[cfg(all(target_arch = "aarch64", not(miri)))]
+            // SAFETY: an `Isa` exists only if `supported` found i8mm on this CPU.
+            Kind::NeonI8mm => unsafe { bytes::NeonI8mm::new() }.call(kernel),
+            #[cfg(all(target_arch = "aarch64", not(miri)))]
+            // SAFETY: an `Isa` exists only if `supported` found dotprod on this CPU.
+            Kind::NeonDot => unsafe { bytes::NeonDot::new() }.call(kernel),
             Kind::Generic => bytes::Generic::<4>.call(kernel),
         }
     }

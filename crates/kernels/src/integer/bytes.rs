@@ -9,11 +9,15 @@
 
 mod code;
 mod generic;
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+mod neon;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
 pub(crate) use code::{CodeLanes, StepLanes};
 pub(crate) use generic::Generic;
+#[cfg(all(target_arch = "aarch64", not(miri)))]
+pub(crate) use neon::{NeonDot, NeonI8mm};
 #[cfg(target_arch = "x86_64")]
 pub(crate) use x86::{Avx2, Avx2Paired, Avx512Vnni, AvxVnni};
 
@@ -34,7 +38,7 @@ pub(crate) trait ByteSimd: Copy {
     type I: Copy;
     /// f32 lanes.
     type F: Copy;
-    /// Four u8 factors per i32 lane.
+    /// Four factors per i32 lane: codes, less [`ByteSimd::LOWERED`].
     type X: Copy;
     /// Four s8 factors per i32 lane.
     type W: Copy;
@@ -44,8 +48,16 @@ pub(crate) trait ByteSimd: Copy {
     const BYTES: usize;
     /// ByteSimd registers: 16 or 32.
     const REGISTERS: usize;
+    /// What [`ByteSimd::factors`] takes from each code: 128 where the CPU multiplies bytes of one kind of sign only. Sums
+    /// then start higher by as much times the sum of their weights, which is known when those are packed.
+    const LOWERED: u8 = 0;
     /// 32-bit lanes.
     const LANES: usize = Self::BYTES / 4;
+
+    /// Whether its dot products hold only where pairs of products fit 16 bits; kernels for it split weights by that.
+    const PAIRED: bool = false;
+    /// Dot products that must be in flight to hide how long one takes to be added.
+    const IN_FLIGHT: usize = 10;
 
     /// Runs `kernel` with this instruction set enabled.
     fn call<K: ByteKernel>(self, kernel: K) -> K::Output;
@@ -54,6 +66,7 @@ pub(crate) trait ByteSimd: Copy {
     fn splat_b(self, x: u8) -> Self::B;
     fn max_b(self, a: Self::B, b: Self::B) -> Self::B;
     fn min_b(self, a: Self::B, b: Self::B) -> Self::B;
+    fn xor_b(self, a: Self::B, b: Self::B) -> Self::B;
     /// `sum + rise`, modulo 256, where `code >= bound`; else `sum`.
     fn add_from(self, sum: Self::B, code: Self::B, bound: Self::B, rise: Self::B) -> Self::B;
     /// The low and high four bits of each byte.
@@ -93,12 +106,14 @@ pub(crate) trait ByteSimd: Copy {
     fn interleave(self, taps: [Self::B; 4]) -> [Self::X; 4];
     /// The same four bytes, in the order of memory, in each lane.
     fn splat_four(self, bytes: [u8; 4]) -> Self::B;
-    /// The four bytes of each lane as u8 factors.
+    /// The four codes of each lane as factors.
     fn factors(self, x: Self::B) -> Self::X;
     /// The four bytes of each lane as s8 factors.
     fn weights(self, w: Self::B) -> Self::W;
     /// `acc + Σ x·w` over the four factors of each lane.
     fn dot(self, acc: Self::I, x: Self::X, w: Self::W) -> Self::I;
+    /// `x`, in registers, as the compiler must take it: for anything. What measures arithmetic needs it to be done.
+    fn unknown(self, x: Self::X) -> Self::X;
 
     /// # Safety
     /// `BYTES` bytes are readable at `at`.

@@ -5,6 +5,7 @@ mod depthwise;
 mod finish;
 mod gemv;
 mod grid;
+mod pairs;
 mod panel;
 #[cfg(test)]
 mod tests;

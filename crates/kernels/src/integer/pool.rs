@@ -203,7 +203,10 @@ fn max<S: ByteSimd>(s: S, window: &Window, image: &[u8], pixel: &mut [u8]) {
 /// The average of a window, channel by channel.
 #[inline(always)]
 fn average<S: ByteSimd>(s: S, of: &Average, window: &Window, count: usize, image: &[u8], pixel: &mut [u8]) {
-    let zeros = -((window.rows * window.columns) as i32 * i32::from(of.zero_x));
+    // A window of codes summed in fours; codes missing from the last four are 0, and lowered like the others.
+    let taps = (window.rows * window.columns.next_multiple_of(4)) as i32;
+    let lowered = taps.wrapping_mul(S::LOWERED.into());
+    let zeros = lowered.wrapping_sub((window.rows * window.columns) as i32 * i32::from(of.zero_x));
     let scale = s.splat(of.per_step(count));
     let (code, ones) = (CodeLanes::new(s, of.code), s.weights(s.splat_b(1)));
     for first in (0..pixel.len()).step_by(S::BYTES) {

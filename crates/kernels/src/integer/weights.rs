@@ -75,11 +75,11 @@ impl Weights<'_> {
         }
     }
 
-    /// What is added to `Σ x·w`: `bias − zero_x·Σ w` of output `o`. Wraps, as all sums do.
-    pub(crate) fn offset(&self, o: usize) -> i32 {
+    /// What is added to `Σ (x − lowered)·w`: `bias − (zero_x − lowered)·Σ w` of output `o`. Wraps, as all sums do.
+    pub(crate) fn offset(&self, o: usize, lowered: u8) -> i32 {
         let terms = self.codes.len() / self.bias.len();
         let sum = self.codes[o * terms..][..terms].iter().fold(0i32, |sum, &w| sum.wrapping_add(w.into()));
-        self.bias[o].wrapping_sub(sum.wrapping_mul(self.zero_x.into()))
+        self.bias[o].wrapping_sub(sum.wrapping_mul(i32::from(self.zero_x) - i32::from(lowered)))
     }
 
     /// Whether no two codes times these weights add up to more than 16 bits.
@@ -133,6 +133,7 @@ mod tests {
         // 10 + 3·(x − 4) − 2·(y − 4): least at x = 0, y = 9.
         assert_eq!(weights.sum_range(0), 10 - 12 - 10..=10 + 15 + 8);
         assert_eq!(weights.sum_range(1), -1 - 8..=-1 + 10);
-        assert_eq!([weights.offset(0), weights.offset(1)], [10 - 4, -1 - 8]);
+        assert_eq!([weights.offset(0, 0), weights.offset(1, 0)], [10 - 4, -1 - 8]);
+        assert_eq!([weights.offset(0, 128), weights.offset(1, 128)], [10 + 124, -1 + 248]);
     }
 }

@@ -47,6 +47,10 @@ macro_rules! generic {
                 zip(a, b, |a, b| zip(a, b, u8::min))
             }
             #[inline(always)]
+            fn xor_b(self, a: Self::B, b: Self::B) -> Self::B {
+                zip(a, b, |a, b| zip(a, b, |a, b| a ^ b))
+            }
+            #[inline(always)]
             fn add_from(self, sum: Self::B, code: Self::B, bound: Self::B, rise: Self::B) -> Self::B {
                 let reached = zip(code, bound, |code, bound| zip(code, bound, |code, bound| code >= bound));
                 let added = zip(reached, rise, |reached, rise| {
@@ -155,6 +159,10 @@ macro_rules! generic {
                     let products = zip(x[l], w[l], |x, w| i32::from(x) * i32::from(w));
                     products.into_iter().fold(acc[l], i32::wrapping_add)
                 })
+            }
+            #[inline(always)]
+            fn unknown(self, x: Self::X) -> Self::X {
+                hint::black_box(x)
             }
             #[inline(always)]
             unsafe fn load_b(self, at: *const u8) -> Self::B {

@@ -61,7 +61,7 @@ macro_rules! width {
 }
 
 width!(w512, "avx512f,avx512bw", __m512i, __m512, {
-    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_and_si512 as and, _mm512_or_si512 as or, _mm512_slli_epi32 as slli_epi32,
+    _mm512_loadu_si512 as load, _mm512_storeu_si512 as store, _mm512_and_si512 as and, _mm512_or_si512 as or, _mm512_xor_si512 as xor, _mm512_slli_epi32 as slli_epi32,
     _mm512_set1_epi8 as set1_epi8, _mm512_set1_epi16 as set1_epi16, _mm512_set1_epi32 as set1_epi32,
     _mm512_max_epu8 as max_epu8, _mm512_min_epu8 as min_epu8, _mm512_srli_epi16 as srli_epi16,
     _mm512_unpacklo_epi8 as unpacklo_epi8, _mm512_unpackhi_epi8 as unpackhi_epi8,
@@ -83,7 +83,7 @@ width!(w512, "avx512f,avx512bw", __m512i, __m512, {
 });
 
 width!(w256, "avx2", __m256i, __m256, {
-    _mm256_loadu_si256 as load, _mm256_storeu_si256 as store, _mm256_and_si256 as and, _mm256_or_si256 as or, _mm256_slli_epi32 as slli_epi32,
+    _mm256_loadu_si256 as load, _mm256_storeu_si256 as store, _mm256_and_si256 as and, _mm256_or_si256 as or, _mm256_xor_si256 as xor, _mm256_slli_epi32 as slli_epi32,
     _mm256_set1_epi8 as set1_epi8, _mm256_set1_epi16 as set1_epi16, _mm256_set1_epi32 as set1_epi32,
     _mm256_max_epu8 as max_epu8, _mm256_min_epu8 as min_epu8, _mm256_srli_epi16 as srli_epi16,
     _mm256_unpacklo_epi8 as unpacklo_epi8, _mm256_unpackhi_epi8 as unpackhi_epi8,
@@ -111,7 +111,7 @@ width!(w256, "avx2", __m256i, __m256, {
 });
 
 width!(w128, "avx2", __m128i, __m128, {
-    _mm_loadu_si128 as load, _mm_storeu_si128 as store, _mm_and_si128 as and, _mm_or_si128 as or, _mm_slli_epi32 as slli_epi32,
+    _mm_loadu_si128 as load, _mm_storeu_si128 as store, _mm_and_si128 as and, _mm_or_si128 as or, _mm_xor_si128 as xor, _mm_slli_epi32 as slli_epi32,
     _mm_set1_epi8 as set1_epi8, _mm_set1_epi16 as set1_epi16, _mm_set1_epi32 as set1_epi32,
     _mm_max_epu8 as max_epu8, _mm_min_epu8 as min_epu8, _mm_srli_epi16 as srli_epi16,
     _mm_unpacklo_epi8 as unpacklo_epi8, _mm_unpackhi_epi8 as unpackhi_epi8,
@@ -139,7 +139,7 @@ width!(w128, "avx2", __m128i, __m128, {
 
 /// Dot products by one instruction, whose operands are bytes as they are.
 macro_rules! vnni {
-    ($dots:ident, $width:ident, $features:literal, $dpbusd:ident) => {
+    ($dots:ident, $width:ident, $registers:ident, $features:literal, $dpbusd:ident) => {
         mod $dots {
             use std::arch::x86_64::$dpbusd;
 
@@ -147,6 +147,8 @@ macro_rules! vnni {
 
             pub(super) type X = Int;
             pub(super) type W = Int;
+            pub(super) const PAIRED: bool = false;
+            pub(super) const IN_FLIGHT: usize = 10;
 
             #[inline]
             #[target_feature(enable = $features)]
@@ -163,24 +165,34 @@ macro_rules! vnni {
             pub(super) fn dot(acc: Int, x: X, w: W) -> Int {
                 $dpbusd(acc, x, w)
             }
+            /// As the compiler must take it: for anything.
+            #[inline]
+            #[target_feature(enable = $features)]
+            pub(super) fn unknown(mut x: X) -> X {
+                // SAFETY: no instruction at all.
+                unsafe { std::arch::asm!("/* {x} */", x = inout($registers) x, options(nomem, nostack, preserves_flags)) };
+                x
+            }
         }
     };
 }
 
-vnni!(avx512_64, w512, "avx512vnni", _mm512_dpbusd_epi32);
-vnni!(avx512_32, w256, "avx512vnni,avx512vl", _mm256_dpbusd_epi32);
-vnni!(avx512_16, w128, "avx512vnni,avx512vl", _mm_dpbusd_epi32);
-vnni!(avxvnni_32, w256, "avxvnni", _mm256_dpbusd_avx_epi32);
-vnni!(avxvnni_16, w128, "avxvnni", _mm_dpbusd_avx_epi32);
+vnni!(avx512_64, w512, zmm_reg, "avx512vnni", _mm512_dpbusd_epi32);
+vnni!(avx512_32, w256, ymm_reg, "avx512vnni,avx512vl", _mm256_dpbusd_epi32);
+vnni!(avx512_16, w128, xmm_reg, "avx512vnni,avx512vl", _mm_dpbusd_epi32);
+vnni!(avxvnni_32, w256, ymm_reg, "avxvnni", _mm256_dpbusd_avx_epi32);
+vnni!(avxvnni_16, w128, xmm_reg, "avxvnni", _mm_dpbusd_avx_epi32);
 
 /// Dot products of 16-bit words: those of even and of odd bytes.
 macro_rules! words {
-    ($dots:ident, $width:ident) => {
+    ($dots:ident, $width:ident, $registers:ident) => {
         mod $dots {
             use super::$width::*;
 
             pub(super) type X = [Int; 2];
             pub(super) type W = [Int; 2];
+            pub(super) const PAIRED: bool = false;
+            pub(super) const IN_FLIGHT: usize = 0;
 
             #[inline]
             #[target_feature(enable = "avx2")]
@@ -198,21 +210,37 @@ macro_rules! words {
                 let [even, odd] = [madd_epi16(x[0], w[0]), madd_epi16(x[1], w[1])];
                 add_epi32(acc, add_epi32(even, odd))
             }
+            /// As the compiler must take it: for anything.
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn unknown([mut even, mut odd]: X) -> X {
+                // SAFETY: no instruction at all.
+                unsafe {
+                    std::arch::asm!(
+                        "/* {even} {odd} */",
+                        even = inout($registers) even, odd = inout($registers) odd,
+                        options(nomem, nostack, preserves_flags),
+                    );
+                }
+                [even, odd]
+            }
         }
     };
 }
 
-words!(avx2_32, w256);
-words!(avx2_16, w128);
+words!(avx2_32, w256, ymm_reg);
+words!(avx2_16, w128, xmm_reg);
 
 /// Dot products that add two products in 16 bits, which must not be too small for them.
 macro_rules! pairs {
-    ($dots:ident, $width:ident) => {
+    ($dots:ident, $width:ident, $registers:ident) => {
         mod $dots {
             use super::$width::*;
 
             pub(super) type X = Int;
             pub(super) type W = Int;
+            pub(super) const PAIRED: bool = true;
+            pub(super) const IN_FLIGHT: usize = 0;
 
             #[inline]
             #[target_feature(enable = "avx2")]
@@ -229,12 +257,20 @@ macro_rules! pairs {
             pub(super) fn dot(acc: Int, x: X, w: W) -> Int {
                 add_epi32(acc, madd_epi16(maddubs_epi16(x, w), set1_epi16(1)))
             }
+            /// As the compiler must take it: for anything.
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn unknown(mut x: X) -> X {
+                // SAFETY: no instruction at all.
+                unsafe { std::arch::asm!("/* {x} */", x = inout($registers) x, options(nomem, nostack, preserves_flags)) };
+                x
+            }
         }
     };
 }
 
-pairs!(paired_32, w256);
-pairs!(paired_16, w128);
+pairs!(paired_32, w256, ymm_reg);
+pairs!(paired_16, w128, xmm_reg);
 
 /// The first bytes of a vector by mask, without touching the others.
 macro_rules! masked {
@@ -344,6 +380,8 @@ macro_rules! vector {
             type Narrower = $narrower;
             const BYTES: usize = $bytes;
             const REGISTERS: usize = $registers;
+            const PAIRED: bool = $dots::PAIRED;
+            const IN_FLIGHT: usize = $dots::IN_FLIGHT;
 
             #[inline(always)]
             fn call<K: ByteKernel>(self, kernel: K) -> K::Output {
@@ -375,6 +413,11 @@ macro_rules! vector {
             fn min_b(self, a: Self::B, b: Self::B) -> Self::B {
                 // SAFETY: see the head of this block.
                 unsafe { $width::min_epu8(a, b) }
+            }
+            #[inline(always)]
+            fn xor_b(self, a: Self::B, b: Self::B) -> Self::B {
+                // SAFETY: see the head of this block.
+                unsafe { $width::xor(a, b) }
             }
             #[inline(always)]
             fn add_from(self, sum: Self::B, code: Self::B, bound: Self::B, rise: Self::B) -> Self::B {
@@ -542,6 +585,11 @@ macro_rules! vector {
             fn dot(self, acc: Self::I, x: Self::X, w: Self::W) -> Self::I {
                 // SAFETY: see the head of this block.
                 unsafe { $dots::dot(acc, x, w) }
+            }
+            #[inline(always)]
+            fn unknown(self, x: Self::X) -> Self::X {
+                // SAFETY: see the head of this block.
+                unsafe { $dots::unknown(x) }
             }
 
             #[inline(always)]

@@ -8,8 +8,9 @@ use std::ops::Range;
 use super::finish::{Finish, Form};
 use super::gemv::Gemv;
 use super::grid::{Grid, Walk};
+use super::pairs;
 use super::panel::{self, Panel, Widen, pack, packed_len, widened_len};
-use super::tile::{RegisterTiles, most_pixels, tiling};
+use super::tile::{self, RegisterTiles, most_pixels};
 use super::tiled::{Cut, TiledPanel, VECTORS};
 use crate::integer::bytes::{ByteKernel, ByteSimd};
 use crate::integer::tiles::{self, Twin, Units};
@@ -19,10 +20,13 @@ use crate::{Aligned, AlignedBytes, Conv2d, Isa};
 /// Bytes of input per block: a quarter of a common 1 MiB second-level cache.
 const BLOCK: usize = 256 * 1024;
 
+/// Bytes of a fully connected layer's weights beyond which their way from memory is all that counts.
+const LARGE: usize = 8 << 20;
+
 /// What multiplies.
 #[derive(Clone, Copy, Debug)]
 enum Engine {
-    /// Vectors; `paired` where no two neighbouring products leave 16 bits.
+    /// Vectors; `paired` where weights were split for those that add pairs of products in 16 bits.
     Registers { paired: bool },
     /// Tile registers.
     Tiles { units: Units, cut: Cut },
@@ -60,19 +64,26 @@ impl Dense {
             let runs = Panel::new(shape, &input, 0, 1, 1).runs;
             !narrow && shape.groups == 1 && runs.iter().all(|run| run.quads == runs[0].quads)
         });
-        let lanes = if units.is_some() { tiles::LANES } else { isa.run_bytes(Lanes) };
+        let large = [output.h, output.w] == [1; 2] && weights.codes.len() > LARGE;
+        let narrow_or_small = weights.bits != WeightBits::Eight || !large;
+        let vector = isa.run_paired(Lanes);
+        let paired = units.is_none() && vector.paired && narrow_or_small;
+        let (lanes, lowered) =
+            if units.is_some() { (tiles::LANES, 0) } else { (vector.lanes, vector.lowered) };
         let vectors = output.c.div_ceil(lanes);
         let width =
             Dense::grid(shape, &input, Walk::interior(&output, 0), None, 1, 0..output.h).lines()[0].width;
         let split = match units {
             Some(_) => (0..vectors).step_by(VECTORS).map(|first| VECTORS.min(vectors - first)).collect(),
+            None if paired => isa.run_paired(Split { width, vectors }),
             None => isa.run_bytes(Split { width, vectors }),
         };
         let (mut panels, mut packed, mut channel) = (Vec::new(), Vec::new(), 0);
-        let mut engine = Engine::Registers { paired: true };
+        let mut engine = Engine::Registers { paired };
+        let mut added = vec![0i32; output.c.next_multiple_of(lanes)];
         for vectors in split {
             let mut panel = Panel::new(shape, &input, channel, vectors, vectors * lanes);
-            let widened = match units {
+            let mut widened = match units {
                 Some(units) => {
                     let cut = Cut::new(panel.runs[0].quads);
                     engine = Engine::Tiles { units, cut };
@@ -83,9 +94,8 @@ impl Dense {
                 }
                 None => panel::widened(shape, channel..channel + vectors * lanes, weights),
             };
-            if let Engine::Registers { paired } = &mut engine {
-                *paired &=
-                    widened.chunks_exact(2).all(|pair| weights.pair_fits([pair[0] as i8, pair[1] as i8]));
+            if paired {
+                widened = pairs::split(&mut panel, &widened, weights, &mut added[channel..]);
             }
             let start = packed.len();
             packed.resize(start + packed_len(widened.len(), weights.bits), 0);
@@ -95,7 +105,7 @@ impl Dense {
             channel += vectors * lanes;
         }
         let mut offsets = Aligned::zeroed(channel);
-        (0..shape.out_c).for_each(|o| offsets[o] = weights.offset(o));
+        (0..shape.out_c).for_each(|o| offsets[o] = weights.offset(o, lowered).wrapping_add(added[o]));
         let widest = panels.iter().map(|panel| panel.weights.len()).max().unwrap_or(0);
         Dense {
             isa,
@@ -233,14 +243,20 @@ impl Dense {
     }
 }
 
-/// Sums of an instruction set's vector.
+/// What packing needs to know of an instruction set.
+struct Vector {
+    lanes: usize,
+    lowered: u8,
+    paired: bool,
+}
+
 struct Lanes;
 
 impl ByteKernel for Lanes {
-    type Output = usize;
+    type Output = Vector;
     #[inline(always)]
-    fn run<S: ByteSimd>(self, _: S) -> usize {
-        S::LANES
+    fn run<S: ByteSimd>(self, _: S) -> Vector {
+        Vector { lanes: S::LANES, lowered: S::LOWERED, paired: S::PAIRED }
     }
 }
 
@@ -255,7 +271,7 @@ impl ByteKernel for Split {
     #[inline(always)]
     fn run<S: ByteSimd>(self, _: S) -> Vec<usize> {
         let time = |panels: &Vec<usize>| -> usize {
-            panels.iter().map(|&vectors| tiling(self.width, vectors, most_pixels::<S>(vectors)).0).sum()
+            panels.iter().map(|&vectors| tile::best::<S>(self.width, vectors).0).sum()
         };
         let equal = |widest: usize| -> Vec<usize> {
             let panels = self.vectors.div_ceil(widest);
@@ -313,6 +329,8 @@ impl ByteKernel for BlockKernel<'_> {
                         grid: self.grid,
                         source: self.input.as_ptr(),
                         runs: &panel.runs,
+                        quads: &panel.quads,
+                        flipped: &panel.flipped,
                         weights: weights.as_ptr(),
                         offsets: offsets[panel.channel..].as_ptr(),
                         finish: &finish,

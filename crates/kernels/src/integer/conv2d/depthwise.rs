@@ -38,7 +38,7 @@ pub(super) struct Depthwise {
     groups: Vec<Group>,
     /// Of each group `[four of taps][kernel column][output row][vector]`, as the instruction set has them.
     weights: AlignedBytes,
-    /// `bias − zero_x·Σ w`, of each group in the order of its lanes.
+    /// What sums start from ([`Weights::offset`]), of each group in the order of its lanes.
     offsets: Aligned<i32>,
 }
 

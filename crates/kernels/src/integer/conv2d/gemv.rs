@@ -119,7 +119,8 @@ impl<const P: usize, const V: usize, const N: usize> Sized<'_, P, V, N> {
             let mut tile = [[s.splat_i(0); V]; P];
             for p in 0..P {
                 let all = std::slice::from_raw_parts(codes[p], 4 * run.quads);
-                let sum = all.iter().map(|&x| i32::from(x)).fold(0, i32::wrapping_add);
+                let sum =
+                    all.iter().map(|&x| i32::from(x) - i32::from(S::LOWERED)).fold(0, i32::wrapping_add);
                 // Half the range of a weight: 8 of 4 bits, 2 of 2.
                 let lower = s.splat_i(sum.wrapping_mul(if N == 2 { -8 } else { -2 }));
                 for v in 0..V {

@@ -30,6 +30,10 @@ pub(super) struct Panel {
     pub(super) lanes: usize,
     /// What of a window the sums of these channels run over.
     pub(super) runs: Vec<Run>,
+    /// Where weights are split ([`super::pairs`]): offsets of the fours of codes that meet them, in their order, as they are
+    /// and with some complemented.
+    pub(super) quads: Vec<u32>,
+    pub(super) flipped: Vec<u32>,
     /// Where its packed weights lie.
     pub(super) weights: Range<usize>,
 }
@@ -47,7 +51,7 @@ impl Panel {
                 _ => runs.push(Run { offset, quads }),
             }
         });
-        Panel { channel, vectors, lanes, runs, weights: 0..0 }
+        Panel { channel, vectors, lanes, runs, quads: Vec::new(), flipped: Vec::new(), weights: 0..0 }
     }
 }
 

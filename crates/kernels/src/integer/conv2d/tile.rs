@@ -48,26 +48,30 @@ pub(super) struct RegisterTiles<'a> {
     /// Where the walk over the input starts.
     pub(super) source: *const u8,
     pub(super) runs: &'a [Run],
-    /// `[quad][V·LANES][4]`, all runs one after the other.
+    /// Where these are fours of codes in another order: the offsets of those, and of fours with codes to complement.
+    pub(super) quads: &'a [u32],
+    pub(super) flipped: &'a [u32],
+    /// `[quad][V·LANES][4]`, all runs one after the other; of complemented ones `[quad][2]` such, weights and masks.
     pub(super) weights: *const u8,
     /// `[V·LANES]`: what the sums start from.
     pub(super) offsets: *const i32,
     pub(super) finish: &'a Finish<'a>,
 }
 
-/// Dot products in flight that hide their latency: 5 cycles, two units.
-const IN_FLIGHT: usize = 10;
-
 /// Time of one step of a tile in half cycles, of dot products, loads or latency, and a little for being a tile.
-fn step_time(pixels: usize, vectors: usize) -> usize {
-    (pixels * vectors).max(pixels + vectors).max(IN_FLIGHT) + 1
+fn step_time(pixels: usize, vectors: usize, in_flight: usize) -> usize {
+    (pixels * vectors).max(pixels + vectors).max(in_flight) + 1
 }
 
-/// `(time of a step, pixels per tile)` of the best tiles of `vectors` vectors for rows of `width` pixels, at most `most`
-/// pixels each. The last tile of a row overlaps the one before it.
-pub(super) fn tiling(width: usize, vectors: usize, most: usize) -> (usize, usize) {
+/// `(time of a step, pixels per tile)` of the best tiles of `vectors` vectors for rows of `width` pixels.
+pub(super) fn best<S: ByteSimd>(width: usize, vectors: usize) -> (usize, usize) {
+    tiling(width, vectors, most_pixels::<S>(vectors), S::IN_FLIGHT)
+}
+
+/// [`best`] tiles of at most `most` pixels each. The last tile of a row overlaps the one before it.
+fn tiling(width: usize, vectors: usize, most: usize, in_flight: usize) -> (usize, usize) {
     let sizes = SIZES.into_iter().filter(|&size| size <= most.min(width));
-    let timed = sizes.map(|size| (width.div_ceil(size) * step_time(size, vectors), size));
+    let timed = sizes.map(|size| (width.div_ceil(size) * step_time(size, vectors, in_flight), size));
     timed.min().unwrap_or((usize::MAX, 0))
 }
 
@@ -82,7 +86,7 @@ impl RegisterTiles<'_> {
     /// `vectors` is not in `1..=4`, or `S` has no tiles of so many.
     #[inline(always)]
     pub(super) unsafe fn run<S: ByteSimd>(self, s: S, vectors: usize) {
-        let (_, pixels) = tiling(self.grid.width, vectors, most_pixels::<S>(vectors));
+        let (_, pixels) = best::<S>(self.grid.width, vectors);
         macro_rules! sizes {
             ($($p:literal)*) => {
                 match (pixels, vectors) {
@@ -170,6 +174,39 @@ impl<const P: usize, const V: usize> Sized<'_, P, V> {
                     tile[p][v] = offset;
                 }
             }
+            if S::PAIRED {
+                for &offset in self.0.quads {
+                    let codes = window.add(offset as usize);
+                    let mut w = [weights_at(s, weights); V];
+                    for v in 1..V {
+                        w[v] = weights_at(s, weights.add(v * S::BYTES));
+                    }
+                    for p in 0..P {
+                        let x = four_codes(s, codes.add(p * pixel));
+                        for v in 0..V {
+                            tile[p][v] = s.dot(tile[p][v], x, w[v]);
+                        }
+                    }
+                    weights = weights.add(V * S::BYTES);
+                }
+                for &offset in self.0.flipped {
+                    let codes = window.add(offset as usize);
+                    let mut w = [weights_at(s, weights); V];
+                    let mut masks = [s.load_b(weights.add(V * S::BYTES)); V];
+                    for v in 1..V {
+                        w[v] = weights_at(s, weights.add(v * S::BYTES));
+                        masks[v] = s.load_b(weights.add((V + v) * S::BYTES));
+                    }
+                    for p in 0..P {
+                        let x = s.splat_four(codes.add(p * pixel).cast::<[u8; 4]>().read());
+                        for v in 0..V {
+                            tile[p][v] = s.dot(tile[p][v], s.factors(s.xor_b(x, masks[v])), w[v]);
+                        }
+                    }
+                    weights = weights.add(2 * V * S::BYTES);
+                }
+                return tile;
+            }
             for run in runs {
                 let mut codes = window.add(run.offset);
                 for _ in 0..run.quads {
@@ -199,11 +236,11 @@ mod tests {
     #[test]
     fn rows_are_covered_in_as_few_steps_as_registers_allow() {
         // One vector: whole rows of 32 in two tiles.
-        assert_eq!(tiling(32, 1, 16).1, 16);
-        assert_eq!(tiling(28, 2, 14).1, 14);
-        assert_eq!(tiling(7, 2, 14).1, 7);
+        assert_eq!(tiling(32, 1, 16, 10).1, 16);
+        assert_eq!(tiling(28, 2, 14, 10).1, 14);
+        assert_eq!(tiling(7, 2, 14, 10).1, 7);
         // An overlap where nothing divides: 8 + 8 rather than 4 + 4 + 3.
-        assert_eq!(tiling(11, 2, 14).1, 6);
-        assert_eq!(tiling(1, 4, 6).1, 1);
+        assert_eq!(tiling(11, 2, 14, 10).1, 6);
+        assert_eq!(tiling(1, 4, 6, 10).1, 1);
     }
 }

@@ -75,7 +75,7 @@ impl<'a> Pack<'a> {
             for &byte in &order[..S::BYTES] {
                 let channel = channel + usize::from(byte);
                 let real = channel < self.shape.in_c;
-                self.packed.offsets.push(if real { self.weights.offset(channel) } else { 0 });
+                self.packed.offsets.push(if real { self.weights.offset(channel, S::LOWERED) } else { 0 });
             }
             self.packed.groups.push(group);
             first = channel + S::BYTES;
