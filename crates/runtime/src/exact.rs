@@ -13,7 +13,8 @@ use lowbit_graph::ops::{
     Add, BitWindow, Clip, Concat, Conv, Div, FakeLevels, FakeQuantize, Flatten, Gather, MatMul, MaxPool, Mul,
     Pad, Padding, Window,
 };
-use lowbit_graph::{Dim, Graph, ValueId};
+use lowbit_graph::passes::between;
+use lowbit_graph::{Dim, Graph, Op as GraphOp, ValueId};
 use lowbit_kernels::Pool2d;
 use lowbit_kernels::integer::Steps;
 use lowbit_tensor::{DType, Levels, Tensor, Uniform};
@@ -23,7 +24,8 @@ impl Lowered {
     /// The same arithmetic in float operators.
     ///
     /// # Errors
-    /// The first step that has no such form here: float parts, tables other than of levels, averages that count fewer cells at the edge.
+    /// The first step that has no such form here: tables other than of levels, averages that count fewer cells at the edge, float
+    /// parts other than additions and pools.
     pub fn in_float(&self) -> Result<Graph, Left> {
         let mut exact = Exact { lowered: self, graph: Graph::default(), values: HashMap::new() };
         let shape = self.types[self.values[&self.input].0].as_ref().map_or(&[][..], |ty| &ty.shape);
@@ -33,12 +35,16 @@ impl Lowered {
         let input = exact.graph.add_input(name, DType::F32, dims.collect());
         exact.values.insert(self.input, input);
         for step in &self.steps {
-            let y = exact.step(step).ok_or_else(|| Left {
+            let made = match &step.op {
+                Op::Float(_) => exact.float(step),
+                _ => exact.step(step).map(|y| vec![y]),
+            };
+            let made = made.ok_or_else(|| Left {
                 node: step.name.clone(),
                 op: step.op.what(),
                 reason: "has no exact form in float operators".into(),
             })?;
-            exact.values.insert(step.writes[0], y);
+            exact.values.extend(step.writes.iter().copied().zip(made));
         }
         exact.graph.outputs = self.outputs.iter().map(|(_, buffer, _)| exact.values[buffer]).collect();
         Ok(exact.graph)
@@ -96,6 +102,44 @@ impl Exact<'_> {
         self.node("levels", FakeLevels { code: code.into() }, &[x])
     }
 
+    /// The nodes of a float part, as they are: additions and pools, which the engine computes alike wherever they stand.
+    fn float(&mut self, step: &Step) -> Option<Vec<ValueId>> {
+        let lowered = self.lowered;
+        let value = |b: &BufferId| lowered.values[b];
+        let inputs: Vec<ValueId> = step.reads.iter().map(value).collect();
+        let outputs: Vec<ValueId> = step.writes.iter().map(value).collect();
+        let mut known = HashMap::new();
+        for (id, b) in inputs.iter().zip(&step.reads) {
+            known.insert(*id, *self.values.get(b)?);
+        }
+        for n in between(&lowered.graph, &inputs, &outputs) {
+            let node = &lowered.graph.nodes[n.0];
+            let (GraphOp::Add(_)
+            | GraphOp::Relu(_)
+            | GraphOp::Clip(_)
+            | GraphOp::GlobalAveragePool(_)
+            | GraphOp::AveragePool(_)
+            | GraphOp::Flatten(_)
+            | GraphOp::Reshape(_)) = node.op
+            else {
+                return None;
+            };
+            let mut reads = Vec::new();
+            for &id in node.inputs.iter().flatten() {
+                let read = match known.get(&id) {
+                    Some(&read) => read,
+                    None => self.constant((**lowered.graph.constant(id)?).clone()),
+                };
+                reads.push(read);
+            }
+            if reads.len() < node.inputs.len() {
+                return None;
+            }
+            known.insert(*node.outputs.first()?, self.node(&node.name, node.op.clone(), &reads));
+        }
+        outputs.iter().map(|id| known.get(id).copied()).collect()
+    }
+
     fn grid(&self, buffer: BufferId) -> Option<Grid> {
         match self.lowered.buffers[buffer.0].content {
             Content::Codes { grid, .. } => Some(grid),
@@ -143,6 +187,10 @@ impl Exact<'_> {
                     .map(|(&x, &from)| if from == to { x } else { self.moved(x, from, to) })
                     .collect();
                 self.node("concat", Concat { axis: 1 }, &parts)
+            }
+            Op::Sum(sum) => {
+                let y = self.node("sum", Add, &reads);
+                self.held(y, sum.bounds)
             }
             Op::Flatten(_) => self.node("flatten", Flatten { axis: 1 }, &reads),
             Op::Max(max) => {

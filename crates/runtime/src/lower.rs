@@ -13,6 +13,7 @@ mod layer;
 mod pool;
 mod reshape;
 mod rows;
+mod sum;
 
 use crate::grid::steps;
 use crate::ops::{Dequantize, Lookup, Op, Quantize};
@@ -91,6 +92,8 @@ struct Lower {
     /// Whether tensors of rank 3 are signals, `[n, channels, length]`; else they are rows, `[n, rows, numbers]`.
     signals: bool,
     groups: HashMap<ValueId, Group>,
+    /// The layers of groups that add something, by what they give to the addition.
+    summands: HashMap<ValueId, Group>,
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
     codes: HashMap<ValueId, BufferId>,
@@ -109,7 +112,9 @@ impl Lower {
         let mut readers: HashMap<ValueId, usize> = HashMap::new();
         let read = graph.nodes.iter().flat_map(|n| n.inputs.iter().flatten()).chain(&graph.outputs);
         read.for_each(|&id| *readers.entry(id).or_default() += 1);
-        let groups = passes::groups(&graph).into_iter().map(|g| (g.output, g)).collect();
+        let groups: HashMap<ValueId, Group> =
+            passes::groups(&graph).into_iter().map(|g| (g.output, g)).collect();
+        let summands = groups.values().filter_map(|group| sum::summand(&graph, group)).collect();
         let convolves = |node: &Node| {
             let weight = node.input(1).and_then(|w| types[w.0].as_ref());
             matches!(node.op, GraphOp::Conv(_)) && weight.is_some_and(|w| w.shape.len() == 3)
@@ -119,6 +124,7 @@ impl Lower {
             producers: graph.producers(),
             readers,
             groups,
+            summands,
             original,
             graph,
             types,
@@ -354,6 +360,7 @@ impl Lower {
             .or_else(|| combine::lower(self, id, want))
             .or_else(|| pool::lower(self, id, want))
             .or_else(|| elementwise::lower(self, id, want))
+            .or_else(|| sum::lower(self, id, want))
     }
 
     /// `[channels, height, width]` of one image of a value, for conversions between layouts.

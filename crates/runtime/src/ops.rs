@@ -9,6 +9,7 @@ mod layer;
 mod lookup;
 mod mul;
 mod pool;
+mod sum;
 mod take;
 mod window;
 
@@ -21,6 +22,7 @@ pub(crate) use layer::Layer;
 pub(crate) use lookup::Lookup;
 pub(crate) use mul::Mul;
 pub(crate) use pool::{Average, Max};
+pub(crate) use sum::Sum;
 pub(crate) use take::{Map, Take};
 pub(crate) use window::Window;
 
@@ -50,7 +52,7 @@ macro_rules! ops {
     };
 }
 
-ops!(Add, Average, Concat, Dequantize, Flatten, Float, Layer, Lookup, Max, Mul, Quantize, Take, Window);
+ops!(Add, Average, Concat, Dequantize, Flatten, Float, Layer, Lookup, Max, Mul, Quantize, Sum, Take, Window);
 
 impl Op {
     /// The kernel of a step, packed for `isa`; none for what the float engine runs.
@@ -67,6 +69,7 @@ impl Op {
             Op::Max(op) => Box::new(op.kernel(around)?),
             Op::Mul(op) => Box::new(op.kernel(around)),
             Op::Quantize(op) => Box::new(op.kernel(around)?),
+            Op::Sum(op) => Box::new(op.kernel()),
             Op::Take(op) => Box::new(op.kernel(around)),
             Op::Window(op) => Box::new(op.kernel(around)),
         }))
@@ -86,6 +89,7 @@ impl Op {
             Op::Max(_) => "max pool".into(),
             Op::Mul(_) => "multiply".into(),
             Op::Quantize(_) => "float to codes".into(),
+            Op::Sum(_) => "add in float".into(),
             Op::Take(_) => "slice and pad".into(),
             Op::Window(op) => format!("window {}", op.read.window.name),
         }

@@ -186,3 +186,33 @@ fn the_float_engine_gives_the_same_bits_where_its_sums_are_exact() {
     }
     assert!(compared >= 12, "{compared} networks have an exact form");
 }
+
+#[test]
+fn layers_whose_sums_stay_float_run_on_integers() {
+    let mut compared = 0;
+    for case in cases() {
+        for recipe in &recipes() {
+            let (sites, plan) = case.planned(recipe, &Target::named("products").unwrap());
+            let simulated = run(&simulate(&case.graph, &sites, &plan), &case.batch(6, 11));
+            let bytes = file(&qdq(&case.graph, &sites, &plan, Flavour::Packed).unwrap());
+            let lowered = lower(read_bytes(&bytes, None).unwrap()).unwrap();
+            for left in &lowered.left {
+                // A layer that reads codes has an integer form, whatever is added to its sums.
+                let reason = left.reason.contains("added to");
+                assert!(!reason, "{}, {}: {} {}", case.name, recipe.name, left.node, left.reason);
+            }
+            let batch = case.batch(6, 11);
+            let found = session(&bytes, Isa::best(), 1).run_all(&batch[0].to_f32()).unwrap();
+            for (s, f) in simulated.iter().zip(&found) {
+                let db = sqnr(&s.to_f32(), f);
+                assert!(db > 35.0, "{}, {}: {db:.1} dB", case.name, recipe.name);
+            }
+            let Ok(exact) = lowered.in_float() else { continue };
+            for (f, e) in found.iter().zip(run(&exact, &batch)) {
+                assert_eq!(bits(f), bits(&e.to_f32()), "{}, {}", case.name, recipe.name);
+                compared += 1;
+            }
+        }
+    }
+    assert!(compared >= 4, "{compared} networks have an exact form");
+}

@@ -10,9 +10,10 @@ use lowbit_graph::{Node, NodeId, Op, ValueId};
 use lowbit_kernels::Conv2d;
 use lowbit_kernels::integer::{WeightBits, Weights};
 
-/// The step of the layer whose group ends in `id`, if there is one and it runs on integers.
+/// The step of the layer whose group ends in `id`, if there is one and it runs on integers. Where the group adds real numbers,
+/// the layer alone does, up to the addition.
 pub(super) fn lower(lower: &mut Lower, id: ValueId, want: Want) -> Option<BufferId> {
-    let group = *lower.groups.get(&id)?;
+    let group = *lower.groups.get(&id).or_else(|| lower.summands.get(&id))?;
     match plan(lower, &group, want) {
         Ok(plan) => place(lower, &group, plan, id, want),
         Err(reason) => {

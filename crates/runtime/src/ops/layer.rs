@@ -111,6 +111,12 @@ pub(crate) struct Ready {
 }
 
 impl Ready {
+    /// Whether it writes real numbers in another order than it computes them.
+    fn transposes(&self) -> bool {
+        let shape = self.conv.shape();
+        matches!(self.end, End::Float { .. }) && shape.out_c > 1 && shape.out_h() * shape.out_w() > 1
+    }
+
     fn residual<'a>(&self, io: &Io<'a>) -> Option<&'a [u8]> {
         match &self.end {
             End::Codes { requantize: Requantize { residual: Some(_), .. }, .. } => Some(io.reads.codes(1)),
@@ -121,7 +127,9 @@ impl Ready {
 
 impl Kernel for Ready {
     fn scratch_len(&self) -> usize {
-        self.conv.scratch_len()
+        // Where channels lie last before they lie first; room to start on a cache line.
+        let channels_last = if self.transposes() { 4 * self.conv.shape().out_len() + 63 } else { 0 };
+        self.conv.scratch_len() + channels_last
     }
 
     fn weight_bytes(&self) -> usize {
@@ -140,14 +148,20 @@ impl Kernel for Ready {
             }
             End::Float { scale, bounds: [lo, hi] } => {
                 let y: &mut [f32] = bytemuck::cast_slice_mut(io.write);
-                self.conv.run_f32(x, scale, io.scratch, y);
-                y.iter_mut().for_each(|y| *y = y.max(*lo).min(*hi));
+                let held = |y: &mut [f32]| y.iter_mut().for_each(|y| *y = y.max(*lo).min(*hi));
+                if !self.transposes() {
+                    self.conv.run_f32(x, scale, io.scratch, y);
+                    return held(y);
+                }
                 let shape = self.conv.shape();
-                let (pixels, channels) = (shape.out_h() * shape.out_w(), shape.out_c);
-                if pixels > 1 && channels > 1 {
-                    // Rare: a layer that float nodes read.
-                    let channels_last = y.to_vec();
-                    layout::nhwc_to_nchw(channels, pixels, &channels_last, y);
+                let (scratch, of_image) = io.scratch.split_at_mut(self.conv.scratch_len());
+                let aligned = of_image.as_ptr().align_offset(64);
+                let of_image = bytemuck::cast_slice_mut(&mut of_image[aligned..][..4 * shape.out_len()]);
+                let images = x.chunks_exact(self.conv.input().len());
+                for (x, y) in images.zip(y.chunks_exact_mut(shape.out_len())) {
+                    self.conv.run_f32(x, scale, scratch, of_image);
+                    held(of_image);
+                    layout::nhwc_to_nchw(shape.out_c, shape.out_h() * shape.out_w(), of_image, y);
                 }
             }
         }
