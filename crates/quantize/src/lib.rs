@@ -16,6 +16,7 @@ pub mod plan;
 pub mod powell;
 pub mod recipe;
 pub mod report;
+pub mod rewrite;
 pub mod rows;
 pub mod run;
 pub mod simulate;
