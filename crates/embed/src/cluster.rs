@@ -136,6 +136,15 @@ impl Clusters {
         self.books.len() >> self.format.bits()
     }
 
+    /// Bytes that the number of one takes in a file.
+    pub fn id_bytes(&self) -> usize {
+        match self.len().saturating_sub(1) {
+            0..0x100 => 1,
+            0x100..0x1_0000 => 2,
+            _ => 4,
+        }
+    }
+
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.books.is_empty()

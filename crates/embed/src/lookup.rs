@@ -227,7 +227,7 @@ mod tests {
     fn all_forms_pool_to_what_decoding_gives() {
         for method in [Method::Asym, Method::Kmeans] {
             let table = table(method);
-            let mut rows = vec![[0.0; 8]; 2];
+            let mut rows = [[0.0; 8]; 2];
             rows.iter_mut().enumerate().for_each(|(nth, row)| table.row(nth, row));
             let bags = Bags { indices: &[1, -1, 0, 1], offsets: &[0, 3, 3], weights: None };
             let mut out = vec![7.0; 24];

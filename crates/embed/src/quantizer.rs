@@ -172,7 +172,7 @@ impl Quantizer {
             return Ok(met);
         }
         for (nth, row) in x.chunks_exact_mut(columns).enumerate() {
-            let Some(at) = row.iter().position(|x| !(x.abs() <= largest)) else { continue };
+            let Some(at) = row.iter().position(|x| x.is_nan() || x.abs() > largest) else { continue };
             if self.non_finite == NonFinite::Refuse {
                 let problem = if row[at].is_finite() {
                     format!(

@@ -35,7 +35,7 @@ pub(super) fn header(bytes: &Bytes) -> Result<Header, EmbedError> {
     }
     bytes.read(0, &mut size)?;
     let size = u64::from_le_bytes(size);
-    if size > MAX_HEADER || size < 2 {
+    if !(2..=MAX_HEADER).contains(&size) {
         return Err(bytes.refuse(neither));
     }
     bytes.check_end(8 + size, "the header")?;

@@ -82,12 +82,8 @@ impl Writer {
         let mut tensors = vec![("rows", "U8", vec![rows, bytes], rows * bytes)];
         let mut width = 0;
         if let Some(known) = clusters {
-            let dtype;
-            (dtype, width) = match known.len() {
-                ..=0x100 => ("U8", 1),
-                ..=0x1_0000 => ("U16", 2),
-                _ => ("U32", 4),
-            };
+            width = known.id_bytes();
+            let dtype = ["U8", "U16", "U32"][width / 2];
             tensors.push(("clusters", dtype, vec![rows], rows * width as u64));
             let values = 1 << format.bits();
             tensors.push((

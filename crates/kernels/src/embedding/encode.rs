@@ -41,8 +41,8 @@ impl Kernel for Extremes<'_> {
                 let mut lanes = [[0f32; super::lanes::MOST]; 2];
                 s.write(&mut lanes[0][..S::LANES], lo);
                 s.write(&mut lanes[1][..S::LANES], hi);
-                for lane in 0..S::LANES {
-                    let [lo, hi] = [lanes[0][lane], lanes[1][lane]];
+                let [lows, highs] = lanes;
+                for (lo, hi) in lows.into_iter().zip(highs).take(S::LANES) {
                     (*low, *high) = (if lo < *low { lo } else { *low }, if hi > *high { hi } else { *high });
                 }
             }

@@ -302,20 +302,20 @@ mod avx2 {
         };
         match (BITS, half) {
             (8, _) => {
-                for nth in 0..SUMS {
+                for (nth, sum) in sums.iter_mut().enumerate() {
                     let code = code(words[nth / 4], nth % 4);
-                    sums[nth] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(code), scale, sums[nth]);
+                    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(code), scale, *sum);
                 }
             }
             (_, 0) => {
-                for nth in 0..SUMS {
-                    sums[nth] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(code(words[0], nth)), scale, sums[nth]);
+                for (nth, sum) in sums.iter_mut().enumerate() {
+                    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(code(words[0], nth)), scale, *sum);
                 }
             }
             _ => {
-                for nth in 0..SUMS {
+                for (nth, sum) in sums.iter_mut().enumerate() {
                     let code = code(words[0], SUMS + nth);
-                    sums[nth] = _mm256_fmadd_ps(_mm256_cvtepi32_ps(code), scale, sums[nth]);
+                    *sum = _mm256_fmadd_ps(_mm256_cvtepi32_ps(code), scale, *sum);
                 }
             }
         }

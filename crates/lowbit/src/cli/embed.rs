@@ -28,7 +28,7 @@ pub(super) struct Args {
     #[arg(long, value_name = "NAME")]
     tensor: Option<String>,
 
-    /// Width of the codes
+    /// Width of the codes [default: 4]; of a packed .npy table it must be said
     #[arg(long, value_name = "8|4|2", value_parser = one_of([8, 4, 2], bits_name))]
     bits: Option<u32>,
 

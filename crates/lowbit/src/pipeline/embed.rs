@@ -95,12 +95,7 @@ fn work(job: &EmbedJob, output: Option<(&Path, File)>, progress: &dyn Progress) 
 
 /// Bytes of clusters: an id per row, and codebooks.
 fn beside(known: &Clusters, rows: u64) -> u64 {
-    let width = match known.len() {
-        ..=0x100 => 1,
-        ..=0x1_0000 => 2,
-        _ => 4,
-    };
-    rows * width + known.book_bytes().len() as u64
+    rows * known.id_bytes() as u64 + known.book_bytes().len() as u64
 }
 
 fn quantiles(summary: &Summary) -> Vec<Quantile> {
