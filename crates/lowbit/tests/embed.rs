@@ -136,3 +136,44 @@ fn reports_come_in_three_forms_and_compare_methods() {
     assert!(page.contains("Worst rows") && page.contains("<svg"), "a page");
     assert!(refused(at, "t.npy --report r.html --counts t.npy").contains("one per row"));
 }
+
+#[test]
+fn a_table_inside_a_network_gives_its_decoded_rows() {
+    use lowbit_graph::ops::Gather;
+    use lowbit_graph::{Dim, Graph, Op};
+    use lowbit_tensor::{DType, Tensor};
+
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let (rows, columns) = (500, 32);
+    let values = table(rows, columns);
+    npy(&at.join("t.npy"), &values, columns);
+    let mut graph = Graph::default();
+    let weights = graph.add_constant("table", Tensor::from_f32([rows, columns], values));
+    let picked: Vec<i64> = vec![3, 499, 0, 3, 77, 250];
+    let indices = graph.add_constant("indices", Tensor::from_i64s(&picked));
+    let output = graph.add_node("rows", Op::Gather(Gather { axis: 0 }), &[weights, indices]);
+    graph.values[output.0].dtype = Some(DType::F32);
+    graph.values[output.0].shape = Some([picked.len(), columns].map(Dim::Known).to_vec());
+    graph.outputs = vec![output];
+    let bytes = lowbit_onnx::write_bytes(&graph, &lowbit_onnx::WriteOptions::default()).unwrap();
+    std::fs::write(at.join("m.onnx"), &bytes).unwrap();
+
+    for bits in [8, 4, 2] {
+        done(at, &format!("m.onnx --bits {bits} --force -o small.onnx"));
+        assert!(std::fs::metadata(at.join("small.onnx")).unwrap().len() * 2 < bytes.len() as u64);
+        done(at, &format!("t.npy --bits {bits} --layout first --force -o p.npy"));
+        done(at, &format!("p.npy --bits {bits} --layout first --decode --force -o d.npy"));
+        let decoded = std::fs::read(at.join("d.npy")).unwrap();
+        let decoded: Vec<f32> =
+            decoded[128..].chunks_exact(4).map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]])).collect();
+        let mut small = lowbit_onnx::read_file(&at.join("small.onnx")).unwrap();
+        lowbit_graph::passes::fold_constants(&mut small, &lowbit_engine::evaluate_for_pass).unwrap();
+        let got = small.constant(small.outputs[0]).expect("folds to a constant").to_f32();
+        for (got, &row) in got.chunks_exact(columns).zip(&picked) {
+            for (got, want) in got.iter().zip(&decoded[row as usize * columns..]) {
+                assert!((got - want).abs() < 1e-6, "{bits} bits, row {row}: {got} {want}");
+            }
+        }
+    }
+}
