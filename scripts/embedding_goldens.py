@@ -80,12 +80,14 @@ def check(program: pathlib.Path, count: int) -> int:
                 wrong += len(differ)
                 if len(differ):
                     print(f"{columns} columns, {form}: {len(differ)} rows differ, the first is {differ[0]}")
-    print(f"{each * len(COLUMNS)} rows of {COLUMNS[0]} to {COLUMNS[-1]} columns, {len(FORMS)} forms: {wrong} rows differ")
+    columns = f"{COLUMNS[0]} to {COLUMNS[-1]} columns"
+    print(f"{each * len(COLUMNS)} rows of {columns}, {len(FORMS)} forms: {wrong} rows differ")
     return wrong
 
 
 if __name__ == "__main__":
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = argparse.RawDescriptionHelpFormatter
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     arguments.add_argument("--write", type=pathlib.Path)
     arguments.add_argument("--check", type=pathlib.Path)
     arguments.add_argument("--rows", type=int, default=10_000)

@@ -7,6 +7,7 @@ Seeded numpy tables of 8 to 128 columns; `--real` adds a table of a file.
 """
 
 import argparse
+import functools
 import json
 import pathlib
 import subprocess
@@ -18,13 +19,15 @@ import numpy as np
 def losses(program: pathlib.Path, table: pathlib.Path, bits: int, rows: int, methods: str) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         report = pathlib.Path(folder) / "report.json"
-        command = [program, "embed", table, "--bits", str(bits), "--compare", methods, "--compare-rows", str(rows)]
+        command = [program, "embed", table, "--bits", str(bits)]
+        command += ["--compare", methods, "--compare-rows", str(rows)]
         subprocess.run([*command, "--report", report], check=True, stdout=subprocess.DEVNULL)
         return {entry["method"]: entry["loss"] for entry in json.loads(report.read_text())["compared"]}
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = argparse.RawDescriptionHelpFormatter
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     arguments.add_argument("program", type=pathlib.Path)
     arguments.add_argument("--rows", type=int, default=2000)
     arguments.add_argument("--bits", type=int, default=4)
@@ -38,9 +41,12 @@ def main() -> None:
             found = []
             for count in columns:
                 random = np.random.default_rng(count)
-                draw = {"normal": random.standard_normal, "uniform": lambda s: random.uniform(-1, 1, s),
-                        "laplace": lambda s: random.laplace(size=s)}[kind]
-                np.save(path, draw((given.rows, count)).astype(np.float32))
+                draw = {
+                    "normal": random.standard_normal,
+                    "uniform": functools.partial(random.uniform, -1, 1),
+                    "laplace": functools.partial(random.laplace, 0, 1),
+                }[kind]
+                np.save(path, draw(size=(given.rows, count)).astype(np.float32))
                 found.append(losses(given.program, path, given.bits, given.rows, given.methods))
             print(f"\n| {kind}, {given.bits} bits |" + "".join(f" d={count} |" for count in columns))
             print("|---|" + "--:|" * len(columns))

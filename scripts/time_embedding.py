@@ -27,7 +27,8 @@ def best(work, times: int = 5) -> float:
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    formatter = argparse.RawDescriptionHelpFormatter
+    arguments = argparse.ArgumentParser(description=__doc__, formatter_class=formatter)
     arguments.add_argument("program", type=pathlib.Path)
     arguments.add_argument("--rows", type=int, default=1_000_000)
     arguments.add_argument("--columns", type=int, default=64)
