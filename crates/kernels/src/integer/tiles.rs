@@ -35,6 +35,7 @@ pub(crate) enum Units {
 
 impl Units {
     /// Those of this CPU, if it has any and its kernel gives us leave: asked and tried once.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code, reason = "no other processor is asked"))]
     pub(crate) fn hardware() -> Option<Units> {
         #[cfg(all(target_arch = "x86_64", target_os = "linux", not(miri)))]
         {
