@@ -132,10 +132,12 @@ impl Quantizer {
             x.len() / columns * bytes == out.len() && x.len().is_multiple_of(columns),
             "rows and their room"
         );
-        let met = self.mend(first, x)?;
+        let mut met = Met::default();
         // Few enough rows to stay in the nearest cache, a multiple of all lanes.
         let block = (4096 / columns).next_multiple_of(16).max(16);
-        for (nth, (x, out)) in x.chunks(block * columns).zip(out.chunks_mut(block * bytes)).enumerate() {
+        for (nth, (x, out)) in x.chunks_mut(block * columns).zip(out.chunks_mut(block * bytes)).enumerate() {
+            met.mended += self.mend(first + (nth * block) as u64, x)?.mended;
+            let x = &*x;
             match self.format {
                 Format::Fused { bits, order, .. } => self.fused(x, bits, order, out),
                 Format::Codebook { bits, .. } => {
