@@ -79,7 +79,7 @@ mod tests {
 
     #[test]
     fn unknown_bases_and_circles_are_refused_with_the_place() {
-        let error = Target::parse("mine", "extends = \"generic-int9\"").unwrap_err().to_string();
+        let error = Target::parse("mine", "extends = \"generic-int88\"").unwrap_err().to_string();
         assert!(
             error.starts_with("mine: extends") && error.contains("did you mean `generic-int8`"),
             "{error}"
