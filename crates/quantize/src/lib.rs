@@ -19,6 +19,7 @@ pub mod report;
 pub mod rewrite;
 pub mod rows;
 pub mod run;
+pub mod search;
 pub mod simulate;
 pub mod site;
 pub mod strict;

@@ -14,6 +14,7 @@ pub mod multipoint;
 pub mod percentile;
 pub mod range;
 pub mod sparq;
+pub mod strategy;
 
 use crate::method::{Entry, Method};
 use crate::strict::{self, ConfigError};
@@ -32,6 +33,7 @@ pub const ALL: &[Entry] = &[
     brecq::ENTRY,
     multipoint::ENTRY,
     sparq::ENTRY,
+    strategy::ENTRY,
     bias_correction::ENTRY,
 ];
 
