@@ -205,7 +205,9 @@ fn layers_whose_sums_stay_float_run_on_integers() {
             let found = session(&bytes, Isa::best(), 1).run_all(&batch[0].to_f32()).unwrap();
             for (s, f) in simulated.iter().zip(&found) {
                 let db = sqnr(&s.to_f32(), f);
-                assert!(db > 35.0, "{}, {}: {db:.1} dB", case.name, recipe.name);
+                // Where the simulation's float sums round a code to its neighbour, one of 4 bits shows more than one of 8.
+                let least = if recipe.name == "w8a8" { 35.0 } else { 15.0 };
+                assert!(db > least, "{}, {}: {db:.1} dB", case.name, recipe.name);
             }
             let Ok(exact) = lowered.in_float() else { continue };
             for (f, e) in found.iter().zip(run(&exact, &batch)) {
