@@ -55,9 +55,9 @@ pub enum TrainError {
         /// Scores of the network.
         classes: usize,
     },
-    /// The loss stopped being a number.
+    /// The loss, or what is learned, stopped being a number.
     #[error(
-        "the loss is no longer a number at step {step} (epoch {epoch}): {suspect}; a smaller `train.learning_rate` usually helps"
+        "the loss, or what is learned, is no longer a number at step {step} (epoch {epoch}): {suspect}; a smaller `train.learning_rate` usually helps"
     )]
     NotANumber {
         /// Step of the run.

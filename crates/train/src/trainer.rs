@@ -289,7 +289,7 @@ impl<'a> Trainer<'a> {
     /// Does one step.
     ///
     /// # Errors
-    /// When the loss is no longer a number; the learned numbers are then those before the step.
+    /// When the loss, or what is learned, is no longer a number; the last state that was saved is then the one to go on from.
     pub fn advance(&mut self) -> Result<Progress, TrainError> {
         let at = self.position();
         let [begin, _] = self.run();
@@ -354,8 +354,19 @@ impl<'a> Trainer<'a> {
             return Err(TrainError::NotANumber { step: self.step, epoch: at.epoch, suspect: self.suspect() });
         }
         self.update(gradients);
+        // Behind a normalization, weights beyond all bounds leave a loss that looks well.
+        if !self.is_finite() {
+            return Err(TrainError::NotANumber { step: self.step, epoch: at.epoch, suspect: self.suspect() });
+        }
         self.step += 1;
         Ok(progress)
+    }
+
+    /// Whether all that is learned, and all that normalizations keep, are numbers.
+    fn is_finite(&self) -> bool {
+        let finite = |values: &[f32]| values.iter().all(|x| x.is_finite());
+        self.model.groups.iter().all(|group| finite(&group.values))
+            && self.model.running.iter().all(|running| finite(&running.mean) && finite(&running.variance))
     }
 
     /// What the network sees of a group.

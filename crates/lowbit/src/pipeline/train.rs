@@ -363,7 +363,10 @@ impl Task<'_> {
             // Beside the shadows, not beside what the network saw of them: that has no error.
             let shadows = trainer.model().graph_of(&trainer.result(), trainer.running(), false);
             let shadows = prepare(shadows, &evaluate_for_pass)?;
-            report.layers = layers(&shadows, &network.types, &sites, &plan, &seen.edges);
+            // The same passes on the same nodes give the same ids, unless numbers beyond all bounds kept one from folding.
+            let beside =
+                if shadows.values.len() == network.graph.values.len() { &shadows } else { &network.graph };
+            report.layers = layers(beside, &network.types, &sites, &plan, &seen.edges);
             report.kept_float = sites.kept_float.clone();
             let calibrated =
                 Calibrated { network: &network, target: self.target, sites: &sites, seen: &seen.edges };
