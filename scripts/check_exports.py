@@ -34,8 +34,9 @@ MOST_OTHER_GUESSES = 5
 MOST_TOP1_GAP = 3
 
 # Without these, ONNX Runtime adds pairs of products in 16 bits on x86, which saturate: its integer kernels then answer something
-# else, and what the file means is what it computes without its fusions.
+# else, and what the file means is what it computes without its fusions. Sums are of floats then, which round: most of a thousand.
 EXACT_PAIRS = ("avx512_vnni", "avx_vnni")
+MOST_OTHER_GUESSES_UNFUSED = 10
 
 # Operators with weights, and what ONNX Runtime makes of them once they are fused with the Q/DQ pairs around them.
 INTEGER = {
@@ -96,7 +97,8 @@ class Run:
             self.call("run", path, "--data", data, *flags)
             samples, other, gap = compare(self.spelt(path), answers)
             remark = f"{other} other guesses of {samples}, {gap:+d} correct"
-            if other > samples * MOST_OTHER_GUESSES / 1000 or abs(gap) > samples * MOST_TOP1_GAP / 1000:
+            most = MOST_OTHER_GUESSES_UNFUSED if saturates() else MOST_OTHER_GUESSES
+            if other > samples * most / 1000 or abs(gap) > samples * MOST_TOP1_GAP / 1000:
                 problems.append(f"ONNX Runtime's answers differ from ours: {remark}")
         if not problems and flavour == "textbook":
             # Its fusions take the narrow types for int8 ones and then refuse their own graph.

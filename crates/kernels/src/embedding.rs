@@ -2,7 +2,7 @@
 //!
 //! Codes lie in bytes, the first in the lowest bits, and stand for `scale·q + bias`. Searches for ranges work on as many
 //! rows at once as a vector has lanes, one row per lane, so that sums are in the order of a plain loop and all
-//! instruction sets give the same bits. [`reference`] has the plain loops.
+//! instruction sets give the same bits. [`mod@reference`] has the plain loops.
 
 mod encode;
 mod fit;
