@@ -33,12 +33,9 @@ pub fn shortlist(table: &Table, limits: &[Limit], seed: u64) -> Vec<Vec<usize>> 
         let found = search(&wary(table, even, factor), limits, seed);
         list.extend(found.filter(|found| !list.contains(found)));
     }
-    for paid in
-        payers(limits, even, layers).into_iter().filter_map(|payer| paid_by(payer, table, limits, even))
-    {
-        if !list.contains(&paid) {
-            list.push(paid);
-        }
+    for payer in payers(limits, even, layers) {
+        let paid = paid_by(payer, table, limits, even);
+        list.extend(paid.filter(|paid| !list.contains(paid)));
     }
     list
 }
