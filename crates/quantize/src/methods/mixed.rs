@@ -3,8 +3,8 @@
 //! Each layer is tried alone at each width, rounded to nearest (or with its block reconstructed briefly, as in the paper)
 //! and the rest of the network in float; the answers' divergence from those of the float network makes a table. Inside a
 //! block, pairs that involve the narrowest width are measured together; all else is taken to add up. A genetic search then looks for the widths of least sum.
-//! With `build`, the few choices that it thinks best are really built, and the one that answers best on samples that
-//! nothing was learned on is taken; all layers alike is always among them.
+//! With `build`, the few choices that it thinks best are really built, and the one that answers best is taken; all layers
+//! alike is always among them.
 //!
 //! Sets bits only: steps that choose codes must follow. Layers that the recipe treats apart, first and last ones and those
 //! with an override, keep their bits.
@@ -155,7 +155,7 @@ impl Method for Mixed {
         let samples = samples.ok_or_else(|| needs("no calibration samples were kept for it".into()))?;
         let blocks =
             crate::blocks::of(bench.recipe, bench.graph).map_err(|error| needs(error.to_string()))?;
-        // Trials learn on the first three quarters and are judged on the rest.
+        // The table's trials learn on the first three quarters and are judged on the rest.
         let count = samples.len() - samples.len().div_ceil(4);
         if count == 0 {
             return Err(MethodError::TooFewSamples { step: ID, found: samples.len(), needed: 2 });
@@ -176,7 +176,7 @@ impl Method for Mixed {
         let chosen = match self.build {
             None => search::search(&table, &limits, bench.run.seed).ok_or_else(contradiction)?,
             Some(after) => {
-                let built = Built::new(&measure, after, &plan)?;
+                let built = Built::new(&measure, samples, after, &plan)?;
                 let list = shortlist::shortlist(&table, &limits, bench.run.seed);
                 let (best, all) = built.best(list)?;
                 bench.run.watch.note(built::text(&best, &all, bits));

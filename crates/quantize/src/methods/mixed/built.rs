@@ -1,9 +1,10 @@
 //! Networks with widths of their own per layer, really built and judged as a whole.
 //!
 //! A table of layers changed alone cannot know what learning does for all of them together: a block that is reconstructed
-//! makes up for what the blocks before it lost. So the few choices that the table thinks best are built, on the samples
-//! that trials learn on, and judged on the others. Blocks before the first layer that differs from the best network so far
-//! are taken over from it.
+//! makes up for what the blocks before it lost. So the few choices that the table thinks best are built and compared, both on
+//! all samples: each has as many rounding variables as any other and learns on the same samples, so what that flatters it
+//! flatters all about alike, while a quarter fewer to learn on hurts narrow layers more than others, and few to judge by
+//! hide what is gained. Blocks before the first layer that differs from the best network so far are taken over from it.
 
 use super::judge::difference;
 use super::measure::Measure;
@@ -16,7 +17,7 @@ use crate::methods::mse::Mse;
 use crate::methods::range::On;
 use crate::plan::{Plan, Setting};
 use crate::rows::Rows;
-use crate::run::{Quiet, Run, State};
+use crate::run::{Quiet, Run, Samples, State};
 use crate::simulate::simulate;
 use crate::workbench::Workbench;
 use lowbit_graph::Graph;
@@ -33,6 +34,8 @@ const CERTAIN: f64 = 2.0;
 /// What networks are built of and judged with.
 pub(super) struct Built<'a> {
     of: &'a Measure<'a>,
+    /// What networks learn on and are judged on.
+    samples: &'a Samples,
     after: After,
     /// The plan with nearest codes of each width for all layers that widths are chosen for.
     coded: Vec<Plan>,
@@ -56,8 +59,13 @@ impl Judged {
 }
 
 impl<'a> Built<'a> {
-    /// Networks that learn and are judged on what `of` is; `plan` has the layers that no widths are chosen for.
-    pub(super) fn new(of: &'a Measure<'a>, after: After, plan: &Plan) -> Result<Built<'a>, MethodError> {
+    /// Networks built on these samples; `plan` has the layers that no widths are chosen for.
+    pub(super) fn new(
+        of: &'a Measure<'a>,
+        samples: &'a Samples,
+        after: After,
+        plan: &Plan,
+    ) -> Result<Built<'a>, MethodError> {
         let coded = |&bits: &u8| {
             // Edges are not rounded: what is chosen is bits of weights.
             let activations = vec![Setting::default(); plan.activations.len()];
@@ -68,8 +76,8 @@ impl<'a> Built<'a> {
             Mse { on: On::Weights, p: 2.4 }.refine(plan, of.bench)
         };
         let coded = of.bits.iter().map(coded).collect::<Result<_, _>>()?;
-        let float = answers(of, of.bench.graph)?;
-        Ok(Built { of, after, coded, float })
+        let float = answers(of, samples, of.bench.graph)?;
+        Ok(Built { of, samples, after, coded, float })
     }
 
     /// The best of these choices: each displaces the best before it only if it is better beyond noise. Also all of them.
@@ -103,12 +111,12 @@ impl<'a> Built<'a> {
     ) -> Result<(Judged, HashMap<String, Vec<u8>>), MethodError> {
         let (run, key) = (self.of.bench.run, self.key(&chosen));
         let saved = run.state.load(&key).and_then(|bytes| serde_json::from_slice::<Vec<f64>>(&bytes).ok());
-        if let Some(each) = saved.filter(|each| each.len() == self.of.judged.len()) {
+        if let Some(each) = saved.filter(|each| each.len() == self.samples.len()) {
             return Ok((Judged { chosen, each }, HashMap::new()));
         }
         let memory = Memory { known, learned: Mutex::default() };
         let network = self.network(&chosen, &memory)?;
-        let found = answers(self.of, &network)?;
+        let found = answers(self.of, self.samples, &network)?;
         let each = self.of.judge.each(&self.float, &found)?;
         let bytes = serde_json::to_vec(&each).expect("numbers have a JSON form");
         let failed = |source| MethodError::State { step: ID, place: "the best few".into(), source };
@@ -123,17 +131,13 @@ impl<'a> Built<'a> {
             plan.weights[i] = self.coded[choice].weights[i].clone();
         }
         // What it tells of itself is about a trial, not about the result.
-        let run = Run {
-            watch: &Quiet,
-            samples: Some(self.of.learning),
-            state: memory,
-            ..self.of.bench.run.clone()
-        };
+        let run =
+            Run { watch: &Quiet, samples: Some(self.samples), state: memory, ..self.of.bench.run.clone() };
         let bench = Workbench { run: &run, ..*self.of.bench };
         let plan = match self.after {
             After::Rounding => BiasCorrection::default().refine(plan, &bench)?,
             After::Reconstruction => {
-                let learn = super::trial(self.of.options.iterations, self.of.learning.len());
+                let learn = super::trial(self.of.options.iterations, self.samples.len());
                 learn.reconstruct(ID, plan, &bench, self.of.blocks.to_vec())?
             }
         };
@@ -144,7 +148,7 @@ impl<'a> Built<'a> {
     fn key(&self, chosen: &[usize]) -> String {
         let widths: Vec<String> = chosen.iter().map(|&c| self.of.bits[c].to_string()).collect();
         let Mixed { iterations, temperature, .. } = self.of.options;
-        format!("{ID}/built/{:?}/{iterations}/{temperature}/{}", self.after, widths.join("-"))
+        format!("{ID}/built-on-all/{:?}/{iterations}/{temperature}/{}", self.after, widths.join("-"))
     }
 }
 
@@ -157,17 +161,17 @@ pub(super) fn text(best: &Judged, all: &[Judged], bits: &[u8]) -> String {
         format!("{} {:.5} ({mean:+.5} ± {error:.5})", widths(&judged.chosen), judged.mean())
     });
     format!(
-        "{ID}: built and judged on {} samples not learned on, divergence in nats (more than the first's): {}; taken: {}",
+        "{ID}: built and compared on {} samples, divergence in nats (more than the first's): {}; taken: {}",
         first.each.len(),
         told.collect::<Vec<_>>().join(", "),
         widths(&best.chosen)
     )
 }
 
-/// What a network answers on the judged samples; it is run block by block, so that memory is that of the widest edges.
-fn answers(of: &Measure<'_>, network: &Graph) -> Result<Arc<Rows>, MethodError> {
+/// What a network answers; it is run block by block, so that memory is that of the widest edges.
+fn answers(of: &Measure<'_>, samples: &Samples, network: &Graph) -> Result<Arc<Rows>, MethodError> {
     let output = of.judge.output;
-    let mut walk = Walk::new(of.bench.graph, of.blocks, of.judged, of.bench.run)?;
+    let mut walk = Walk::new(of.bench.graph, of.blocks, samples, of.bench.run)?;
     for (b, block) in of.blocks.iter().enumerate() {
         walk.advance(b, block, &Part::new(network, of.bench.types, block).compile(BATCH, &[])?)?;
         if block.outputs.contains(&output) {
