@@ -2,11 +2,12 @@
 //!
 //! `test` is everything that must hold before a change goes in; `.ci/run` calls nothing else. Each step is a function
 //! of one of the files below. All steps run even if one fails: one look shows everything that is wrong. `proofs` are those
-//! that take rarer tools, for whoever changes kernels.
+//! that take rarer tools, for whoever changes kernels; `results` repeats tables of docs/results.md.
 
 mod exports;
 mod licences;
 mod proofs;
+mod results;
 mod rust;
 mod step;
 
@@ -41,6 +42,16 @@ enum Task {
         #[arg(long, value_name = "STEP")]
         only: Vec<String>,
     },
+    /// Repeat the tables of accuracy in docs/results.md, as docs/tables.toml lists them
+    Results {
+        /// Only the tables of these names, such as `digits`
+        #[arg(long, value_name = "TABLE")]
+        only: Vec<String>,
+
+        /// Worker threads of each run
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        threads: usize,
+    },
 }
 
 /// In the order of a reader's patience: what fails often and soon comes first.
@@ -58,6 +69,15 @@ fn main() -> ExitCode {
     let (steps, fast, only) = match Cli::parse().task {
         Task::Test { fast, only } => (STEPS, fast, only),
         Task::Proofs { only } => (proofs::STEPS, false, only),
+        Task::Results { only, threads } => {
+            return match results::run(&Project::here(false), &only, threads) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => {
+                    eprintln!("error: {error:#}");
+                    ExitCode::FAILURE
+                }
+            };
+        }
     };
     if let Some(unknown) = only.iter().find(|name| steps.iter().all(|step| step.name != *name)) {
         let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
