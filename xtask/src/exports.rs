@@ -18,9 +18,10 @@ pub(crate) fn check(project: &Project) -> Result<Outcome> {
     // The profile of the tests: their objects are there already, and a release build takes longer than it saves.
     succeed(&mut project.cargo(&["build", "--package", "lowbit", "--bins", "--examples", "--locked"]))?;
     let python = environment(project)?;
+    let lowbit = project.target().join("debug").join(program("lowbit"));
+    succeed(project.command(&python).arg("scripts/check_book.py").arg("--lowbit").arg(&lowbit))?;
     let mut command = project.command(python);
-    command.arg("scripts/check_exports.py");
-    command.arg("--lowbit").arg(project.target().join("debug").join(program("lowbit")));
+    command.arg("scripts/check_exports.py").arg("--lowbit").arg(lowbit);
     // Real networks and photographs lie beside the checkout, where there are any.
     let shared = project.path("../shared");
     if shared.is_dir() {

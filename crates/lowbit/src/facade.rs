@@ -266,7 +266,7 @@ pub struct KernelSet {
 pub struct DemoOutcome {
     /// All variants side by side; layers of the last.
     pub report: Report,
-    /// Name (without folder) and bytes of each ONNX file.
+    /// Name (without folder) and bytes of each ONNX file, and of the samples.
     pub files: Vec<(String, Vec<u8>)>,
 }
 

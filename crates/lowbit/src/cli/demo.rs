@@ -11,7 +11,7 @@ use super::{files, print, progress::Bars};
 #[derive(clap::Args)]
 #[command(before_help = "Example: lowbit demo --out lowbit-demo")]
 pub(super) struct Args {
-    /// Folder for report.html and the ONNX files
+    /// Folder for report.html, the ONNX files and the samples
     #[arg(long, value_name = "DIR", default_value = "lowbit-demo")]
     out: PathBuf,
 }

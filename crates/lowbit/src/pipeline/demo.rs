@@ -99,6 +99,10 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
     sensitivity(&calibrated, &last.plan, check, &mut report, &stages)?;
     (report.stages, _) = stages.finish();
     let mut files = vec![("digits-float.onnx".to_owned(), NETWORK.to_vec())];
+    files.extend(
+        [("digits-train.npz", TRAIN), ("digits-test.npz", TEST)]
+            .map(|(name, bytes)| (name.to_owned(), bytes.to_vec())),
+    );
     files.extend(RECIPES.iter().zip(quantized).map(|(name, q)| (format!("digits-{name}.onnx"), q.bytes)));
     Ok(DemoOutcome { report, files })
 }
