@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use crate::batches::Batches;
 use crate::error::DataError;
+use crate::memory::Bytes;
 use crate::preprocess::Preprocess;
 use crate::select::Selection;
 use crate::source::{self, Index, Store};
@@ -39,6 +40,21 @@ impl Dataset {
         Ok(Dataset { index: Arc::new(source::open(path)?) })
     }
 
+    /// Samples in memory: `descr` and `shape` (`[N, ...]`) are what an `.npy` file of them would say, such as `<f4`; `name`
+    /// is what messages call them.
+    ///
+    /// # Errors
+    /// As for such a file: another type of numbers, no samples, bytes or labels that are not one per sample.
+    pub fn in_memory(
+        name: &str,
+        descr: &str,
+        shape: &[usize],
+        bytes: Arc<dyn Bytes>,
+        labels: Option<Vec<u32>>,
+    ) -> Result<Dataset, DataError> {
+        Ok(Dataset { index: Arc::new(source::npy::in_memory(name, descr, shape, bytes, labels)?) })
+    }
+
     /// Number of samples, at least 1.
     #[expect(clippy::len_without_is_empty, reason = "a source without samples does not open")]
     pub fn len(&self) -> usize {
@@ -48,7 +64,7 @@ impl Dataset {
         }
     }
 
-    /// Where the samples come from, as given to [`Dataset::open`].
+    /// Where the samples come from, as given to [`Dataset::open`]; the name of those in memory.
     pub fn path(&self) -> &Path {
         &self.index.path
     }

@@ -31,6 +31,8 @@
 //! | CIFAR-10/100 binary, file or folder | 32×32 RGB | in the record (CIFAR-100: the fine one) |
 //! | IDX (MNIST), also gzipped | `[N, ...]` bytes | the labels file beside it |
 //!
+//! What lies in memory already ([`Dataset::in_memory`]) counts as the `.npy` file of it would.
+//!
 //! Arrays of bytes are images; arrays of other numbers are taken as they are, shape and values, unless the
 //! [`Preprocess`] asks for something.
 //!
@@ -41,6 +43,7 @@ mod batches;
 mod dataset;
 mod decode;
 mod error;
+mod memory;
 mod preprocess;
 mod reader;
 mod record;
@@ -53,6 +56,7 @@ mod worker;
 pub use batches::{Batch, Batches};
 pub use dataset::{Dataset, Options};
 pub use error::{DataError, Fault};
+pub use memory::{Bytes, Spool};
 pub use preprocess::{Color, Filter, Layout, Preprocess, PreprocessError, Resize};
 
 /// Largest image decoded, in pixels, checked before any memory is asked for: above every camera, below a bomb.

@@ -8,7 +8,7 @@ mod cifar;
 mod classes;
 mod folder;
 mod idx;
-mod npy;
+pub(crate) mod npy;
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(crate) use folder::read as read_file;
 use crate::decode::Pixels;
 use crate::error::{DataError, Fault};
 use crate::record::Record;
-use crate::stream::{Form, Place, Stream};
+use crate::stream::{Form, Place};
 
 /// An opened source: everything but the pixels.
 #[derive(Debug)]
@@ -104,7 +104,7 @@ pub(crate) fn open(path: &Path) -> Result<Index, DataError> {
 const HEAD_BYTES: u64 = 512;
 
 fn recognise(place: Place, head: &[u8]) -> Result<Index, DataError> {
-    let plain = place.form == Form::Plain;
+    let plain = place.form.is_plain();
     match head {
         [] => Err(DataError::NoSamples { path: place.path, found: "the file is empty".into() }),
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy::open(place),
@@ -133,19 +133,17 @@ fn probe(sample: impl Fn() -> String, bytes: &[u8]) -> Result<[usize; 3], DataEr
 }
 
 /// Refuses records that are empty or larger than any sample should be.
-fn record_bytes(stream: &Stream, record: &Record) -> Result<usize, DataError> {
+fn record_bytes(path: &Path, record: &Record) -> Result<usize, DataError> {
     let limit = crate::MAX_SAMPLE_BYTES;
-    let empty = || DataError::NoSamples {
-        path: stream.path().into(),
-        found: format!("samples of shape {:?}", record.dims),
-    };
+    let empty =
+        || DataError::NoSamples { path: path.into(), found: format!("samples of shape {:?}", record.dims) };
     match record.bytes() {
         _ if record.dims.contains(&0) => Err(empty()),
         Some(bytes) if bytes as u64 <= limit => Ok(bytes),
         found => {
             let found = found.map_or(u64::MAX, |bytes| bytes as u64);
             let fault = Fault::TooLarge { found, unit: "bytes", limit };
-            Err(fault.of(format!("{}: sample of shape {:?}", stream.path().display(), record.dims)))
+            Err(fault.of(format!("{}: sample of shape {:?}", path.display(), record.dims)))
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Bytes read front to back: a plain file, a gzip stream, or a member of a zip, behind one `read_at`.
+//! Bytes read front to back: a plain file, a gzip stream, a member of a zip, or memory of the caller's, behind one `read_at`.
 //!
 //! Offsets only grow, because samples are visited in storage order. A plain file seeks; a compressed one is
 //! decoded and thrown away, which is why nothing behind the last sample wanted is ever touched.
@@ -6,10 +6,12 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flate2::bufread::{DeflateDecoder, MultiGzDecoder};
 
 use crate::error::DataError;
+use crate::memory::Bytes;
 
 /// Large enough that decompression, not calls, is what costs.
 const BUFFER_BYTES: usize = 1 << 16;
@@ -21,7 +23,7 @@ pub(crate) struct Place {
     pub(crate) form: Form,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone)]
 pub(crate) enum Form {
     Plain,
     Gzip,
@@ -35,32 +37,45 @@ pub(crate) enum Form {
         start: u64,
         len: u64,
     },
+    /// Not a file: `path` is what messages call it.
+    Memory(Arc<dyn Bytes>),
+}
+
+impl Form {
+    pub(crate) fn is_plain(&self) -> bool {
+        matches!(self, Form::Plain)
+    }
 }
 
 impl Place {
     pub(crate) fn open(&self) -> Result<Stream, DataError> {
         let io = |error| DataError::io(&self.path)(error);
-        let mut file = BufReader::with_capacity(BUFFER_BYTES, File::open(&self.path).map_err(io)?);
-        let inner = match self.form {
-            Form::Plain => Inner::File(file),
-            Form::Gzip => Inner::forward(MultiGzDecoder::new(file)),
+        let buffered = |file| BufReader::with_capacity(BUFFER_BYTES, file);
+        let file = || File::open(&self.path).map(buffered).map_err(io);
+        let inner = match &self.form {
+            Form::Plain => Inner::File(file()?),
+            Form::Gzip => Inner::forward(MultiGzDecoder::new(file()?)),
             Form::Stored { start, .. } => {
-                file.seek(SeekFrom::Start(start)).map_err(io)?;
+                let mut file = file()?;
+                file.seek(SeekFrom::Start(*start)).map_err(io)?;
                 Inner::File(file)
             }
             Form::Deflated { start, len } => {
-                file.seek(SeekFrom::Start(start)).map_err(io)?;
-                Inner::forward(DeflateDecoder::new(file.take(len)))
+                let mut file = file()?;
+                file.seek(SeekFrom::Start(*start)).map_err(io)?;
+                Inner::forward(DeflateDecoder::new(file.take(*len)))
             }
+            Form::Memory(bytes) => Inner::Memory(Arc::clone(bytes)),
         };
         Ok(Stream { path: self.path.clone(), inner, at: 0 })
     }
 
     /// Number of bytes, where it is known without decoding.
     pub(crate) fn len(&self) -> Result<Option<u64>, DataError> {
-        match self.form {
+        match &self.form {
             Form::Plain => Ok(Some(std::fs::metadata(&self.path).map_err(DataError::io(&self.path))?.len())),
-            Form::Stored { len, .. } => Ok(Some(len)),
+            Form::Stored { len, .. } => Ok(Some(*len)),
+            Form::Memory(bytes) => Ok(Some(bytes.len())),
             Form::Gzip | Form::Deflated { .. } => Ok(None),
         }
     }
@@ -76,6 +91,7 @@ pub(crate) struct Stream {
 enum Inner {
     File(BufReader<File>),
     Forward(BufReader<Box<dyn Read + Send>>),
+    Memory(Arc<dyn Bytes>),
 }
 
 impl Inner {
@@ -111,6 +127,10 @@ impl Stream {
         if let (Inner::File(file), Ok(step)) = (&mut self.inner, i64::try_from(bytes)) {
             file.seek_relative(step)?;
             self.at += bytes;
+            return Ok(());
+        }
+        if matches!(self.inner, Inner::Memory(_)) {
+            self.at = self.at.saturating_add(bytes);
             return Ok(());
         }
         while bytes > 0 {
@@ -151,6 +171,11 @@ impl Read for Stream {
         let read = match &mut self.inner {
             Inner::File(file) => file.read(bytes),
             Inner::Forward(stream) => stream.read(bytes),
+            Inner::Memory(memory) => {
+                let left = usize::try_from(memory.len().saturating_sub(self.at)).unwrap_or(usize::MAX);
+                let wanted = bytes.len().min(left);
+                memory.read_at(self.at, &mut bytes[..wanted]).map(|()| wanted)
+            }
         }?;
         self.at += read as u64;
         Ok(read)

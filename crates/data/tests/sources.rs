@@ -2,6 +2,8 @@
 
 mod common;
 
+use std::sync::Arc;
+
 use common::*;
 use lowbit_data::{Dataset, Options, Preprocess};
 
@@ -41,6 +43,34 @@ fn flat_folders_have_no_labels() {
     write(&folder, "a.png", &png(1, 1, 1));
     let batch = read(folder.path()).unwrap();
     assert_eq!((batch.labels, batch.x), (None, vec![1.0, 1.0, 1.0, 2.0, 2.0, 2.0]));
+}
+
+#[test]
+fn arrays_in_memory_count_as_their_files() {
+    let folder = folder();
+    let data = [1.0f64, 2.0, 3.0, -4.0].map(f64::to_be_bytes).concat();
+    let file = Dataset::open(&write(&folder, "x.npy", &npy(">f8", "2, 2", &data))).unwrap();
+    let memory = Dataset::in_memory("array", ">f8", &[2, 2], Arc::new(data), Some(vec![1, 0])).unwrap();
+    let batch = |data: &Dataset| data.batches(&Options::default(), 9).unwrap().next().unwrap().unwrap();
+    let (mut file, memory) = (batch(&file), batch(&memory));
+    file.labels = Some(vec![1, 0]);
+    assert_eq!(file, memory);
+}
+
+#[test]
+fn arrays_in_memory_are_refused_as_their_files_are() {
+    let refused = |descr: &str, shape: &[usize], bytes: usize, labels: usize| {
+        let labels = (labels > 0).then(|| vec![0; labels]);
+        let opened = Dataset::in_memory("array", descr, shape, Arc::new(vec![0; bytes]), labels);
+        opened.err().unwrap().to_string()
+    };
+    assert!(refused("<c8", &[1, 2], 16, 0).contains("array: number type '<c8'"));
+    assert!(refused("<f4", &[], 4, 0).contains("array: a single number"));
+    assert!(refused("<f4", &[0, 2], 0, 0).contains("array: no samples"));
+    assert!(refused("<f4", &[2, 0], 0, 0).contains("array: no samples"));
+    assert!(refused("<f4", &[2, 2], 15, 0).contains("array: truncated: 15 bytes found, 16 expected"));
+    assert!(refused("<f4", &[2, 2], 16, 3).contains("array: 3 labels for 2 samples"));
+    assert!(refused("<f4", &[usize::MAX, 1 << 20], 16, 0).contains("array: truncated"));
 }
 
 #[test]

@@ -1,17 +1,56 @@
 //! Embedding tables: jobs, and what is known of them afterwards. The verbs are in [`crate::facade`].
 
+use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-pub use lowbit_embed::files::Hint;
+pub use lowbit_embed::Source;
+pub use lowbit_embed::files::{Hint, Packed};
 pub use lowbit_embed::methods::{ALL as METHODS, Search};
 pub use lowbit_embed::{EmbedError, Method, NonFinite, Order, RowLoss, Summary};
 use serde::Serialize;
 
+use crate::ModelSource;
+
+/// A table of floats.
+#[derive(Clone)]
+pub enum TableSource {
+    /// `.npy`, `.safetensors`, or an ONNX network that gathers rows of a table.
+    File(PathBuf),
+    /// An ONNX network that gathers rows of a table.
+    Network(ModelSource),
+    /// Rows of the caller's, and what messages call them.
+    Rows(String, Arc<dyn Source + Send + Sync>),
+}
+
+impl From<&PathBuf> for TableSource {
+    fn from(path: &PathBuf) -> TableSource {
+        TableSource::File(path.clone())
+    }
+}
+
+/// As messages call it.
+impl fmt::Display for TableSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TableSource::File(path) => path.display().fmt(f),
+            TableSource::Network(model) => model.fmt(f),
+            TableSource::Rows(name, _) => f.write_str(name),
+        }
+    }
+}
+
+impl fmt::Debug for TableSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "TableSource({self})")
+    }
+}
+
 /// A table to quantize, and how.
 #[derive(Clone, Debug)]
 pub struct EmbedJob {
-    /// `.npy`, `.safetensors`, or an ONNX network that gathers rows of a table.
-    pub table: PathBuf,
+    /// The table, or a network that gathers rows of it.
+    pub table: TableSource,
     /// Name of the tensor, where the file has several.
     pub tensor: Option<String>,
     /// Width of the codes: 8, 4 or 2.
@@ -24,8 +63,8 @@ pub struct EmbedJob {
     pub order: Order,
     /// Clusters of `kmeans-cls`; `None` for as many as make the size of fused rows, at most 1024.
     pub clusters: Option<usize>,
-    /// How often each row is read: a `.npy` file.
-    pub counts: Option<PathBuf>,
+    /// How often each row is read: a `.npy` file, or a column.
+    pub counts: Option<TableSource>,
     /// What becomes of rows with NaN or infinities.
     pub non_finite: NonFinite,
     /// Methods to compare with, on so many rows.

@@ -11,7 +11,7 @@ use lowbit_tensor::Tensor;
 use serde::Serialize;
 
 use crate::embedding::{EmbedBench, EmbedJob, EmbedReport, Hint};
-use crate::{Inspection, Progress, pipeline};
+use crate::{DataSource, Inspection, ModelSource, Progress, pipeline};
 
 /// Target of training when none is named.
 pub const DEFAULT_TRAINING_TARGET: &str = "products";
@@ -25,12 +25,12 @@ pub const DEFAULT_TARGET: &str = "onnxruntime";
 /// What to quantize, and how.
 #[derive(Clone, Debug)]
 pub struct QuantizeJob {
-    /// ONNX file of the float network.
-    pub model: PathBuf,
+    /// The float network.
+    pub model: ModelSource,
     /// Samples to calibrate on.
-    pub data: PathBuf,
+    pub data: DataSource,
     /// Labelled samples to score on; without them the calibration samples serve.
-    pub validation: Option<PathBuf>,
+    pub validation: Option<DataSource>,
     /// Name of a built-in recipe, or a TOML file.
     pub recipe: String,
     /// Name of a built-in target, or a TOML file.
@@ -75,12 +75,12 @@ pub struct Outcome {
 /// What to train, and how.
 #[derive(Clone, Debug)]
 pub struct TrainJob {
-    /// ONNX file of the float network.
-    pub model: PathBuf,
+    /// The float network.
+    pub model: ModelSource,
     /// Labelled samples to train on.
-    pub data: PathBuf,
+    pub data: DataSource,
     /// Labelled samples to score on after each epoch.
-    pub validation: Option<PathBuf>,
+    pub validation: Option<DataSource>,
     /// Name of a built-in training recipe, or a TOML file.
     pub recipe: String,
     /// Name of a built-in target, or a TOML file.
@@ -150,12 +150,12 @@ impl Engine {
 /// What to evaluate.
 #[derive(Clone, Debug)]
 pub struct EvaluateJob {
-    /// ONNX files; the first is what the others are compared with.
-    pub models: Vec<PathBuf>,
+    /// Networks; the first is what the others are compared with.
+    pub models: Vec<ModelSource>,
     /// What runs them; with several, each network is scored on each.
     pub engines: Vec<Engine>,
     /// Samples.
-    pub data: PathBuf,
+    pub data: DataSource,
     /// At most this many samples, from `skip` on in a seeded shuffle.
     pub limit: Option<usize>,
     /// Samples of that shuffle to leave out first: what another run took.
@@ -171,12 +171,12 @@ pub struct EvaluateJob {
 /// What to run on what.
 #[derive(Clone, Debug)]
 pub struct RunJob {
-    /// ONNX file.
-    pub model: PathBuf,
+    /// The network.
+    pub model: ModelSource,
     /// What runs it.
     pub engine: Engine,
     /// Samples.
-    pub data: PathBuf,
+    pub data: DataSource,
     /// At most this many samples, from `skip` on in a seeded shuffle.
     pub limit: Option<usize>,
     /// Samples of that shuffle to leave out first.
@@ -194,8 +194,8 @@ pub struct RunJob {
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct BenchJob {
-    /// ONNX file.
-    pub model: PathBuf,
+    /// The network.
+    pub model: ModelSource,
     /// Samples per run.
     pub batch: usize,
     /// Worker threads; `None` for one per core.
@@ -328,8 +328,8 @@ pub fn kernels() -> Result<Vec<KernelSet>> {
 ///
 /// # Errors
 /// When the file cannot be read or is refused, with the place.
-pub fn inspect(model: &Path) -> Result<Inspection> {
-    pipeline::inspect(model)
+pub fn inspect(model: impl Into<ModelSource>) -> Result<Inspection> {
+    pipeline::inspect(&model.into())
 }
 
 /// Quantizes the embedded network with several recipes and compares them.

@@ -16,8 +16,8 @@ use lowbit_quantize::{Recipe, Target};
 fn quantized(recipe: &str, flavour: &str, threads: usize, cache_bytes: Option<u64>) -> Vec<u8> {
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets");
     let job = QuantizeJob {
-        model: assets.join("digits.onnx"),
-        data: assets.join("digits-train.npz"),
+        model: assets.join("digits.onnx").into(),
+        data: assets.join("digits-train.npz").into(),
         validation: None,
         recipe: recipe.to_owned(),
         target: DEFAULT_TARGET.to_owned(),

@@ -13,7 +13,6 @@ use super::classes::{classes, is_image};
 use super::{Index, Names, Place, Span, Store, probe};
 use crate::MAX_SAMPLE_BYTES;
 use crate::error::{DataError, Fault};
-use crate::stream::Form;
 
 /// Whether 512 bytes are a tar header, by its checksum: the sum of all bytes, with the field itself as spaces.
 pub(super) fn is_header(head: &[u8]) -> bool {
@@ -26,7 +25,7 @@ pub(super) fn is_header(head: &[u8]) -> bool {
 
 pub(super) fn open(place: Place) -> Result<Index, DataError> {
     let mut found = Contents::default();
-    if place.form == Form::Plain {
+    if place.form.is_plain() {
         let file = File::open(&place.path).map_err(DataError::io(&place.path))?;
         let mut archive = Archive::new(BufReader::new(file));
         let entries = archive.entries_with_seek().map_err(|error| explain(&place, error))?;

@@ -17,7 +17,7 @@ pub(super) fn open(place: Place) -> Result<Index, DataError> {
     }
     let record =
         Record { label_bytes: 0, classes: 0, number: Number::U8, big_endian: true, dims: axes[1..].to_vec() };
-    let bytes = record_bytes(&stream, &record)? as u64;
+    let bytes = record_bytes(stream.path(), &record)? as u64;
     let (samples, start) = (axes[0], 4 + 4 * axes.len() as u64);
     if samples == 0 {
         return Err(DataError::NoSamples { path: place.path, found: "the first axis is 0".into() });

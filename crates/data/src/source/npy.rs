@@ -5,11 +5,14 @@
 
 use std::fs::File;
 use std::io::BufReader;
+use std::path::PathBuf;
+use std::sync::Arc;
 
 use zip::{CompressionMethod, ZipArchive};
 
 use super::{Index, Part, Store, check_length, record_bytes};
 use crate::error::{DataError, Fault};
+use crate::memory::Bytes;
 use crate::record::{Number, Record};
 use crate::stream::{Form, Place};
 
@@ -124,7 +127,7 @@ impl Array {
             let found = "the array has no rows".into();
             return Err(DataError::NoSamples { path: place.path, found });
         }
-        let bytes = record_bytes(&stream, &record)? as u64;
+        let bytes = record_bytes(&place.path, &record)? as u64;
         let overflow = || refuse(format!("{samples} samples of {bytes} bytes are more than any file holds"));
         let expected = bytes
             .checked_mul(samples as u64)
@@ -172,6 +175,30 @@ impl Array {
     }
 }
 
+/// Samples in memory, as if they lay in an `.npy` file: `descr` is what its header would say, such as `<f4`.
+pub(crate) fn in_memory(
+    name: &str,
+    descr: &str,
+    shape: &[usize],
+    bytes: Arc<dyn Bytes>,
+    labels: Option<Vec<u32>>,
+) -> Result<Index, DataError> {
+    let path = PathBuf::from(name);
+    let (number, big_endian) = number(descr).map_err(|problem| DataError::structure(&path, problem))?;
+    let (&samples, dims) = match shape.split_first() {
+        None => return Err(DataError::structure(&path, "a single number, expected [N, ...]")),
+        Some((0, _)) => return Err(DataError::NoSamples { path, found: "the array has no rows".into() }),
+        Some(split) => split,
+    };
+    let dims = if dims.is_empty() { vec![1] } else { dims.to_vec() };
+    let record = Record { label_bytes: 0, classes: 0, number, big_endian, dims };
+    let expected = record_bytes(&path, &record)?.checked_mul(samples).map_or(u64::MAX, |bytes| bytes as u64);
+    let found = bytes.len();
+    let place = Place { path, form: Form::Memory(bytes) };
+    check_length(&place, found, expected, &format!("{samples} samples of shape {:?}", record.dims))?;
+    Array { place, start: 0, samples, record }.index(labels)
+}
+
 /// Number type and shape of `{'descr': '<f4', 'fortran_order': False, 'shape': (10, 3, 32, 32), }`.
 fn parse(header: &str) -> Result<(Record, usize), String> {
     let value = |key: &str| {
@@ -185,6 +212,26 @@ fn parse(header: &str) -> Result<(Record, usize), String> {
     let descr = value("descr")?;
     let quoted = descr.strip_prefix('\'').and_then(|rest| rest.split_once('\''));
     let (descr, _) = quoted.ok_or("'descr' is not a plain number type: structured arrays are not read")?;
+    let (number, big_endian) = number(descr)?;
+    let (shape, _) = value("shape")?
+        .strip_prefix('(')
+        .and_then(|rest| rest.split_once(')'))
+        .ok_or("'shape' is not a tuple")?;
+    let axes = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty());
+    let axis = |text: &str| text.parse::<usize>().map_err(|_| format!("axis '{text}' of the shape"));
+    let mut shape = axes.map(axis).collect::<Result<Vec<_>, _>>()?;
+    if shape.is_empty() {
+        return Err("the array is a single number, expected [N, ...]".into());
+    }
+    if !value("fortran_order")?.starts_with("False") && shape.len() > 1 {
+        return Err("Fortran order: save with `np.ascontiguousarray`".into());
+    }
+    let samples = shape.remove(0);
+    Ok((Record { label_bytes: 0, classes: 0, number, big_endian, dims: shape }, samples))
+}
+
+/// Number type of `<f4`, and whether its bytes are in reverse.
+fn number(descr: &str) -> Result<(Number, bool), String> {
     let (order, name) = descr.split_at_checked(1).unwrap_or_default();
     let number = match name {
         "b1" => Number::Bool,
@@ -210,21 +257,7 @@ fn parse(header: &str) -> Result<(Record, usize), String> {
         ">" => true,
         _ => return Err(format!("byte order '{order}' of number type '{descr}'")),
     };
-    let (shape, _) = value("shape")?
-        .strip_prefix('(')
-        .and_then(|rest| rest.split_once(')'))
-        .ok_or("'shape' is not a tuple")?;
-    let axes = shape.split(',').map(str::trim).filter(|axis| !axis.is_empty());
-    let axis = |text: &str| text.parse::<usize>().map_err(|_| format!("axis '{text}' of the shape"));
-    let mut shape = axes.map(axis).collect::<Result<Vec<_>, _>>()?;
-    if shape.is_empty() {
-        return Err("the array is a single number, expected [N, ...]".into());
-    }
-    if !value("fortran_order")?.starts_with("False") && shape.len() > 1 {
-        return Err("Fortran order: save with `np.ascontiguousarray`".into());
-    }
-    let samples = shape.remove(0);
-    Ok((Record { label_bytes: 0, classes: 0, number, big_endian, dims: shape }, samples))
+    Ok((number, big_endian))
 }
 
 #[cfg(test)]

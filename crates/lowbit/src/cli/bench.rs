@@ -53,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let duration = Duration::try_from_secs_f64(args.seconds)
         .map_err(|_| usage(format!("--seconds {}: expected a positive number", args.seconds)))?;
     let job = BenchJob {
-        model: args.model.clone().unwrap_or_default(),
+        model: args.model.clone().unwrap_or_default().into(),
         batch: args.batch,
         threads: args.threads,
         engine: args.engine,

@@ -207,14 +207,14 @@ fn keep(report: &EmbedReport, args: &Args) -> Result<()> {
 fn job(args: &Args) -> EmbedJob {
     let (bins, ratio) = (args.bins, args.ratio);
     EmbedJob {
-        table: args.table.clone(),
+        table: (&args.table).into(),
         tensor: args.tensor.clone(),
         bits: args.bits.unwrap_or(4),
         method: args.method,
         search: if args.compatible { Search::Compatible { bins, ratio } } else { Search::Refit },
         order: args.layout,
         clusters: args.clusters,
-        counts: args.counts.clone(),
+        counts: args.counts.as_ref().map(Into::into),
         non_finite: args.non_finite,
         compare: args.compare.as_ref().map_or_else(Vec::new, |methods| methods.0.clone()),
         compare_rows: args.compare_rows,

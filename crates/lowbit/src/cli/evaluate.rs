@@ -42,9 +42,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
         files::check(report.path())?;
     }
     let job = EvaluateJob {
-        models: args.models.clone(),
+        models: args.models.iter().map(Into::into).collect(),
         engines: args.engine.clone(),
-        data: args.samples.data.clone(),
+        data: args.samples.data.clone().into(),
         limit: args.samples.limit,
         threads: args.samples.threads,
         preprocess: args.samples.preprocess.clone(),
@@ -61,7 +61,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(file) = &args.report {
         let mut report = Report::default();
         report.model.name = scores.first().map_or_else(String::new, |score| score.model.clone());
-        report.job.data = job.data.display().to_string();
+        report.job.data = job.data.to_string();
         report.job.version = env!("CARGO_PKG_VERSION").to_owned();
         report.scores = scores;
         whole.push((file.path().to_owned(), file.render(&report).into_bytes()));

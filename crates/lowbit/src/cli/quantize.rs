@@ -95,9 +95,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
 
     let flavour = args.flavour.and_then(|f| f.to_possible_value()).map(|v| v.get_name().to_owned());
     let job = QuantizeJob {
-        model: args.model.clone(),
-        data: args.samples.data.clone(),
-        validation: args.validation.clone(),
+        model: args.model.clone().into(),
+        data: args.samples.data.clone().into(),
+        validation: args.validation.clone().map(Into::into),
         recipe: args.recipe.clone(),
         target: args.target.clone(),
         flavour,

@@ -38,9 +38,9 @@ pub(super) struct Args {
 pub(super) fn run(args: &Args) -> Result<()> {
     files::check(&args.output)?;
     let job = RunJob {
-        model: args.model.clone(),
+        model: args.model.clone().into(),
         engine: args.engine,
-        data: args.samples.data.clone(),
+        data: args.samples.data.clone().into(),
         limit: args.samples.limit,
         skip: args.skip,
         threads: args.samples.threads,

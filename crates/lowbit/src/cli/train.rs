@@ -102,9 +102,9 @@ pub(super) fn run(args: &Args) -> Result<()> {
         }
     }
     let job = TrainJob {
-        model: args.model.clone(),
-        data: args.samples.data.clone(),
-        validation: args.validation.clone(),
+        model: args.model.clone().into(),
+        data: args.samples.data.clone().into(),
+        validation: args.validation.clone().map(Into::into),
         recipe: args.recipe.clone(),
         target: args.target.clone(),
         flavour: args.flavour.clone(),

@@ -16,7 +16,7 @@ use lowbit_graph::Graph;
 use super::embed_onnx;
 use super::load::with_threads;
 use crate::Progress;
-use crate::embedding::{Compared, EmbedJob, EmbedReport, Quantile, Search};
+use crate::embedding::{Compared, EmbedJob, EmbedReport, Quantile, Search, TableSource};
 use crate::render::units;
 
 /// Quantizes into `output`, whose path says the container, or nowhere.
@@ -32,8 +32,8 @@ fn work(job: &EmbedJob, output: Option<(&Path, File)>, progress: &dyn Progress) 
     let isa = Isa::from_env()?;
     let (source, name) = open(&job.table, job.tensor.as_deref())?;
     let source = &*source;
-    let counts = job.counts.as_deref().map(files::open_counts).transpose()?;
-    let counts = counts.as_ref().map(|counts| counts as &dyn Source);
+    let counts = job.counts.as_ref().map(open_counts).transpose()?;
+    let counts = counts.as_deref().map(|counts| counts as &dyn Source);
     let begun = Instant::now();
     let mut notes = Vec::new();
     let quantizer = quantizer(job, job.method, source, counts, isa, progress)?;
@@ -203,21 +203,35 @@ fn writer(path: &Path, file: File, job: &EmbedJob, quantizer: &Quantizer, rows: 
 }
 
 /// A table of floats, and what to call it.
-pub(super) fn open(path: &Path, tensor: Option<&str>) -> Result<(Box<dyn Source>, String)> {
-    let file = path.display();
-    if path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx")) {
-        let graph = lowbit_onnx::read_file(path)?;
-        let (rows, name) = gathered(&graph, tensor, path)?;
-        return Ok((Box::new(rows), format!("`{name}` of {file}")));
+pub(super) fn open(
+    table: &TableSource,
+    tensor: Option<&str>,
+) -> Result<(Arc<dyn Source + Send + Sync>, String)> {
+    match table {
+        TableSource::Rows(name, rows) => return Ok((Arc::clone(rows), name.clone())),
+        TableSource::File(path) if !embed_onnx::is_network(path) => {
+            let rows = files::open(path, tensor)?;
+            let name = tensor.map_or_else(|| table.to_string(), |tensor| format!("`{tensor}` of {table}"));
+            return Ok((Arc::new(rows), name));
+        }
+        TableSource::File(_) | TableSource::Network(_) => {}
     }
-    let rows = files::open(path, tensor)?;
-    let name = tensor.map_or_else(|| file.to_string(), |tensor| format!("`{tensor}` of {file}"));
-    Ok((Box::new(rows), name))
+    let graph = embed_onnx::read(table)?;
+    let (rows, name) = gathered(&graph, tensor, table)?;
+    Ok((Arc::new(rows), format!("`{name}` of {table}")))
+}
+
+fn open_counts(counts: &TableSource) -> Result<Arc<dyn Source + Send + Sync>> {
+    match counts {
+        TableSource::Rows(_, rows) => Ok(Arc::clone(rows)),
+        TableSource::File(path) => Ok(Arc::new(files::open_counts(path)?)),
+        TableSource::Network(_) => bail!("{counts}: counts are a `.npy` file"),
+    }
 }
 
 /// The table whose rows a `Gather` of the network picks.
-fn gathered(graph: &Graph, tensor: Option<&str>, path: &Path) -> Result<(MemoryRows, String)> {
-    let tables = embed_onnx::tables(graph, tensor, path)?;
+fn gathered(graph: &Graph, tensor: Option<&str>, file: &TableSource) -> Result<(MemoryRows, String)> {
+    let tables = embed_onnx::tables(graph, tensor, file)?;
     let names: Vec<&str> = tables.iter().map(|&id| graph.value(id).name.as_str()).collect();
     let [table] = tables[..] else { bail!("say which table with --tensor: {}", names.join(", ")) };
     let Some(values) = graph.constant(table) else { bail!("`{}` is no constant", names[0]) };
@@ -261,7 +275,7 @@ pub(crate) fn verify_embedding(
 ) -> Result<EmbedReport> {
     with_threads(threads, || {
         let packed = Packed::open(table, hint)?;
-        let (source, _) = open(floats, tensor)?;
+        let (source, _) = open(&TableSource::File(floats.to_owned()), tensor)?;
         progress.stage("verify", Some(packed.rows()));
         let begun = Instant::now();
         let summary = run::verify(&packed, &*source, &rate(progress))

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use lowbit_embed::Isa;
 use lowbit_embed::files::{self, Hint, Packed};
 use lowbit_embed::lookup::touch_rows;
@@ -12,7 +12,7 @@ use lowbit_embed::{Bags, Method, PackedTable, Pooling, Quantizer, Source};
 use rayon::prelude::*;
 
 use super::load::with_threads;
-use crate::embedding::{EmbedBench, EmbedJob, Speed};
+use crate::embedding::{EmbedBench, EmbedJob, Speed, TableSource};
 
 /// Each is timed so often; the best counts.
 const RUNS: usize = 5;
@@ -30,10 +30,11 @@ pub(crate) fn bench_embedding(
     let threads = job.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let counts: Vec<usize> = if threads == 1 { vec![1] } else { vec![1, threads] };
     let mut quantized = Vec::new();
-    let table = match packed(&job.table, hint) {
+    let TableSource::File(path) = &job.table else { bail!("{}: only tables in files are timed", job.table) };
+    let table = match packed(path, hint) {
         Some(packed) => PackedTable::load(&packed?)?,
         None => {
-            let floats = files::open(&job.table, job.tensor.as_deref())?;
+            let floats = files::open(path, job.tensor.as_deref())?;
             let mut x = vec![0.0; floats.rows() as usize * floats.columns()];
             floats.read(0, &mut x)?;
             for (method, search, what) in [

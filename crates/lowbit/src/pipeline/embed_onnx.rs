@@ -14,16 +14,17 @@ use anyhow::{Context, Result, bail};
 use lowbit_embed::{Format, Isa, Order, PackedTable, Quantizer};
 use lowbit_graph::ops::{Add, BitShift, BitwiseAnd, Cast, Concat, Gather, Mul, Reshape, Shape};
 use lowbit_graph::{Graph, Node, Op, ValueId};
-use lowbit_onnx::WriteOptions;
+use lowbit_onnx::{ReadOptions, WriteOptions};
 use lowbit_tensor::{DType, Data, Tensor};
 
 use super::load::with_threads;
-use crate::embedding::EmbedJob;
+use crate::ModelSource;
+use crate::embedding::{EmbedJob, TableSource};
 
 /// The network with its tables (or the one that the job names) packed, and the names of the tables.
 pub(crate) fn embed_network(job: &EmbedJob) -> Result<(Vec<u8>, Vec<String>)> {
     with_threads(job.threads, || {
-        let mut graph = lowbit_onnx::read_file(&job.table)?;
+        let mut graph = read(&job.table)?;
         let tables = tables(&graph, job.tensor.as_deref(), &job.table)?;
         let mut names = Vec::new();
         for &table in &tables {
@@ -36,8 +37,22 @@ pub(crate) fn embed_network(job: &EmbedJob) -> Result<(Vec<u8>, Vec<String>)> {
     })
 }
 
+/// Whether a path is that of a network.
+pub(super) fn is_network(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e.eq_ignore_ascii_case("onnx"))
+}
+
+pub(super) fn read(table: &TableSource) -> Result<Graph> {
+    let model = match table {
+        TableSource::File(path) => ModelSource::from(path),
+        TableSource::Network(model) => model.clone(),
+        TableSource::Rows(..) => bail!("{table} is not a network"),
+    };
+    model.read(ReadOptions::default())
+}
+
 /// Constant float tables that a `Gather` picks rows of.
-pub(super) fn tables(graph: &Graph, tensor: Option<&str>, path: &Path) -> Result<Vec<ValueId>> {
+pub(super) fn tables(graph: &Graph, tensor: Option<&str>, file: &TableSource) -> Result<Vec<ValueId>> {
     let mut tables: Vec<ValueId> = graph
         .nodes
         .iter()
@@ -48,13 +63,13 @@ pub(super) fn tables(graph: &Graph, tensor: Option<&str>, path: &Path) -> Result
     tables.sort_unstable();
     tables.dedup();
     if tables.is_empty() {
-        bail!("{}: no `Gather` of this network picks rows of a constant table", path.display());
+        bail!("{file}: no `Gather` of this network picks rows of a constant table");
     }
     let Some(tensor) = tensor else { return Ok(tables) };
     let names: Vec<&str> = tables.iter().map(|&id| graph.value(id).name.as_str()).collect();
     match names.iter().position(|name| *name == tensor) {
         Some(at) => Ok(vec![tables[at]]),
-        None => bail!("{}: no table `{tensor}`; there are {}", path.display(), names.join(", ")),
+        None => bail!("{file}: no table `{tensor}`; there are {}", names.join(", ")),
     }
 }
 

@@ -17,15 +17,14 @@ pub(crate) fn evaluate(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec
 fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
     let stages = Stages::new(progress);
     stages.begin("read", None);
-    let loaded: Vec<Loaded> = job.models.iter().map(|path| load::network(path)).collect::<Result<_>>()?;
+    let loaded: Vec<Loaded> = job.models.iter().map(load::network).collect::<Result<_>>()?;
     let first = loaded.first().context("no network given")?;
-    for (other, path) in loaded.iter().zip(&job.models).skip(1) {
+    for (other, model) in loaded.iter().zip(&job.models).skip(1) {
         if other.classes() != first.classes() {
             bail!(
-                "{} gives {} values per sample, {} gives {}: they cannot be compared",
-                path.display(),
+                "{model} gives {} values per sample, {} gives {}: they cannot be compared",
                 other.classes(),
-                job.models[0].display(),
+                job.models[0],
                 first.classes()
             );
         }
@@ -54,7 +53,7 @@ fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
     stages.finish();
     let mut scores = comparison.scores();
     for (score, &(i, engine)) in scores.iter_mut().zip(&pairs) {
-        score.model = job.models[i].display().to_string();
+        score.model = job.models[i].to_string();
         score.engine = Some(engine.name().to_owned()).filter(|_| job.engines != [Engine::Simulated]);
         score.bits = bits(&loaded[i]);
         score.size_bytes = loaded[i].file_bytes;

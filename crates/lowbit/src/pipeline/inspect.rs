@@ -1,7 +1,6 @@
 //! `inspect`: what a network is made of, and where fewer bits are possible.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use anyhow::Result;
 use lowbit_graph::passes::{self, Block, layer_name, weight_of};
@@ -11,10 +10,10 @@ use lowbit_quantize::{Target, site};
 
 use super::load::{self, Loaded};
 use crate::facade::DEFAULT_TARGET;
-use crate::{BlockInspection, Inspection, LayerInspection, OpCount};
+use crate::{BlockInspection, Inspection, LayerInspection, ModelSource, OpCount};
 
-pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
-    let network = load::network(path)?;
+pub(crate) fn inspect(model: &ModelSource) -> Result<Inspection> {
+    let network = load::network(model)?;
     let (graph, types) = (&network.graph, &network.types);
     let sites = site::find(graph, types, &Target::named(DEFAULT_TARGET)?);
     let with_sites = layers_with_sites(graph, &sites);
@@ -42,7 +41,7 @@ pub(crate) fn inspect(path: &Path) -> Result<Inspection> {
         counts.into_iter().map(|(op, count)| OpCount { op: op.to_owned(), count }).collect();
     ops.sort_by_key(|o| std::cmp::Reverse(o.count));
     let blocks = passes::blocks(graph).iter().map(|found| block(&network, found)).collect();
-    Ok(Inspection { model: network.summary(path), layers: layers.collect(), blocks, ops })
+    Ok(Inspection { model: network.summary(model), layers: layers.collect(), blocks, ops })
 }
 
 fn block(network: &Loaded, block: &Block) -> BlockInspection {

@@ -1,8 +1,6 @@
 //! Reading: a network file, and the samples that fit it.
 
-use std::path::Path;
-
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use lowbit_data::{Batch, Batches, Dataset, Options, Preprocess};
 use lowbit_engine::{bindings, evaluate_for_pass};
 use lowbit_graph::passes::{prepare, prepare_to_train, specialize};
@@ -10,6 +8,9 @@ use lowbit_graph::{Dim, Graph, TensorType};
 use lowbit_onnx::{ReadOptions, check_finite};
 use lowbit_quantize::report::Model;
 use lowbit_tensor::{DType, Data, Tensor};
+
+use crate::blame::{Blame, Given};
+use crate::{DataSource, ModelSource};
 
 /// Samples per batch: enough to fill the threads, little enough to stream.
 pub(super) const BATCH: usize = 128;
@@ -26,29 +27,30 @@ pub(super) struct Loaded {
     pub(super) file_bytes: u64,
 }
 
-/// Reads and prepares the network of a file.
-pub(super) fn network(path: &Path) -> Result<Loaded> {
-    let (graph, file_bytes) = file(path)?;
-    loaded(graph, file_bytes).with_context(|| unusable(path))
+/// Reads and prepares a network.
+pub(super) fn network(model: impl Into<ModelSource>) -> Result<Loaded> {
+    let model = model.into();
+    let prepared = |(graph, file_bytes)| loaded(graph, file_bytes).with_context(|| unusable(&model));
+    file(&model).and_then(prepared).blame(Given::Model)
 }
 
-/// The network of a file as training wants it, with batch normalization where the file has it, and as inference does.
-pub(super) fn network_to_train(path: &Path) -> Result<(Graph, Loaded)> {
-    let (graph, file_bytes) = file(path)?;
-    let graph = prepare_to_train(graph, &evaluate_for_pass).with_context(|| unusable(path))?;
-    let folded = loaded(graph.clone(), file_bytes).with_context(|| unusable(path))?;
-    Ok((graph, folded))
+/// A network as training wants it, with batch normalization where the file has it, and as inference does.
+pub(super) fn network_to_train(model: &ModelSource) -> Result<(Graph, Loaded)> {
+    let prepared = |(graph, file_bytes)| -> Result<_> {
+        let graph = prepare_to_train(graph, &evaluate_for_pass)?;
+        let folded = loaded(graph.clone(), file_bytes)?;
+        Ok((graph, folded))
+    };
+    file(model).and_then(|read| prepared(read).with_context(|| unusable(model))).blame(Given::Model)
 }
 
 /// The graph of a file as it is there, and the file's size in bytes.
-fn file(path: &Path) -> Result<(Graph, u64)> {
-    // Errors of the reader name the file themselves.
-    let graph = lowbit_onnx::read_file_with(path, ReadOptions { finite: true })?;
-    Ok((graph, std::fs::metadata(path).with_context(|| unusable(path))?.len()))
+fn file(model: &ModelSource) -> Result<(Graph, u64)> {
+    Ok((model.read(ReadOptions { finite: true })?, model.len()?))
 }
 
-fn unusable(path: &Path) -> String {
-    format!("cannot use the network {}", path.display())
+fn unusable(model: &ModelSource) -> String {
+    format!("cannot use the network {model}")
 }
 
 /// The same from bytes in memory.
@@ -69,7 +71,7 @@ pub(super) fn loaded(graph: Graph, file_bytes: u64) -> Result<Loaded> {
 
 impl Loaded {
     /// The network as reports describe it.
-    pub(super) fn summary(&self, path: &Path) -> Model {
+    pub(super) fn summary(&self, model: impl Into<ModelSource>) -> Model {
         let graph = &self.graph;
         let describe = |id: &lowbit_graph::ValueId| {
             let value = graph.value(*id);
@@ -89,7 +91,7 @@ impl Loaded {
         let floats = constants.iter().filter_map(|&id| graph.constant(id)).filter(|t| t.dtype().is_float());
         let nodes = (0..graph.nodes.len()).map(lowbit_graph::NodeId);
         Model {
-            name: path.file_stem().map_or(graph.name.clone(), |s| s.to_string_lossy().into_owned()),
+            name: model.into().stem().unwrap_or_else(|| graph.name.clone()),
             inputs: graph.inputs.iter().map(describe).collect(),
             outputs: graph.outputs.iter().map(describe).collect(),
             parameters: floats.map(|t| t.len() as u64).sum(),
@@ -142,14 +144,23 @@ pub(super) struct Wanted<'a> {
 }
 
 /// Opens samples for a network; `labelled` checks the labels against its classes.
-pub(super) fn samples(path: &Path, network: &Loaded, wanted: &Wanted<'_>, labelled: bool) -> Result<Samples> {
-    let dataset = Dataset::open(path)?;
-    let expected = network.sample_shape()?;
+pub(super) fn samples(
+    data: impl Into<DataSource>,
+    network: &Loaded,
+    wanted: &Wanted<'_>,
+    labelled: bool,
+) -> Result<Samples> {
+    fitting(&data.into(), network, wanted, labelled).blame(Given::Data)
+}
+
+fn fitting(data: &DataSource, network: &Loaded, wanted: &Wanted<'_>, labelled: bool) -> Result<Samples> {
+    let dataset = data.open()?;
+    let expected = network.sample_shape().blame(Given::Model)?;
     if network.classes() == 0 {
-        bail!("the network gives no values per sample");
+        return Err(anyhow!("the network gives no values per sample")).blame(Given::Model);
     }
     let (preprocess, assumed) = match wanted.preprocess {
-        Some(name) => (Preprocess::load(name)?, None),
+        Some(name) => (Preprocess::load(name).blame(Given::Recipe)?, None),
         // Arrays of floats hold preprocessed values; what the network records is for pictures.
         None => match network.graph.metadata.get("lowbit.preprocess").filter(|_| dataset.holds_images()) {
             Some(text) => (Preprocess::from_toml(text).context("preprocessing stored in the network")?, None),
@@ -161,8 +172,7 @@ pub(super) fn samples(path: &Path, network: &Loaded, wanted: &Wanted<'_>, labell
     let found = dataset.sample_shape(&options.preprocess)?;
     if found != expected {
         bail!(
-            "{}: samples are {found:?} after preprocessing; the network takes {expected:?} (choose with --preprocess)",
-            path.display()
+            "{data}: samples are {found:?} after preprocessing; the network takes {expected:?} (choose with --preprocess)"
         );
     }
     if labelled && dataset.has_labels() {

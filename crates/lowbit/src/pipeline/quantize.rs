@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use lowbit_engine::Network;
 use lowbit_onnx::WriteOptions;
 use lowbit_quantize::describe::{alone, layers, layers_with_sites};
@@ -29,6 +29,7 @@ use super::score::{Variant, first_output, score, self_score};
 use super::stages::Stages;
 use super::state::{Identity, StateFile};
 use crate::Progress;
+use crate::blame::{Blame, Given};
 use crate::facade::{Outcome, QuantizeJob};
 use crate::render::units;
 
@@ -68,24 +69,35 @@ pub(super) fn text_of(name: &str) -> Result<Option<(String, String)>> {
 fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     let stages = Stages::new(progress);
     stages.begin("read", None);
-    let (recipe, target) = (recipe(&job.recipe)?, target(&job.target)?);
-    let flavour = Flavour::named(job.flavour.as_deref().unwrap_or(&target.flavour))?;
+    let (recipe, target) =
+        (recipe(&job.recipe).blame(Given::Recipe)?, target(&job.target).blame(Given::Recipe)?);
+    let flavour = Flavour::named(job.flavour.as_deref().unwrap_or(&target.flavour)).blame(Given::Recipe)?;
     let seed = job.seed.unwrap_or(recipe.seed);
     let network = load::network(&job.model)?;
     if network.quantized {
-        bail!("{} is quantized already; quantize the float network it was made from", job.model.display());
+        return Err(anyhow!(
+            "{} is quantized already; quantize the float network it was made from",
+            job.model
+        ))
+        .blame(Given::Model);
     }
     let sites = site::find(&network.graph, &network.types, &target);
     if sites.weights.is_empty() {
-        bail!("{}: nothing to quantize for target `{}`{}", job.model.display(), target.name, reasons(&sites));
+        return Err(anyhow!(
+            "{}: nothing to quantize for target `{}`{}",
+            job.model,
+            target.name,
+            reasons(&sites)
+        ))
+        .blame(Given::Model);
     }
     let wanted = Wanted { preprocess: job.preprocess.as_deref(), skip: 0, limit: job.limit, seed };
     let samples = load::samples(&job.data, &network, &wanted, job.validation.is_none())?;
     let validation = match &job.validation {
         None => None,
-        Some(path) => {
+        Some(data) => {
             let preprocess = Wanted { limit: None, ..wanted };
-            Some(load::samples(path, &network, &preprocess, true)?)
+            Some(load::samples(data, &network, &preprocess, true)?)
         }
     };
     let preprocess_toml = toml::to_string(&samples.options.preprocess)?;
@@ -141,7 +153,7 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
             target: target.name.clone(),
             flavour: flavour.name().to_owned(),
             seed,
-            data: job.data.display().to_string(),
+            data: job.data.to_string(),
             calibration_samples: seen.edges.samples,
             preprocess_toml: preprocess_toml.clone(),
             effort: effort.map(|effort| effort.name().to_owned()),

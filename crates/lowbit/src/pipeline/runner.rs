@@ -1,16 +1,16 @@
 //! A network behind one of the engines: what evaluation, runs and benchmarks feed batches to.
 
-use std::path::Path;
-
 use anyhow::{Context, Result, anyhow};
 use lowbit_engine::Network;
 use lowbit_graph::ops::{Clip, Identity};
 use lowbit_graph::{Graph, Op};
+use lowbit_onnx::ReadOptions;
 use lowbit_runtime::{Left, Options, Session, lower};
 use lowbit_tensor::Tensor;
 use lowbit_tensor::number::decode;
 
 use super::load::Loaded;
+use crate::ModelSource;
 use crate::facade::Engine;
 
 pub(super) enum Runner {
@@ -19,20 +19,21 @@ pub(super) enum Runner {
 }
 
 impl Runner {
-    /// `path` is where `loaded` was read from: the integer runtime lowers the file as it is.
-    pub(super) fn new(engine: Engine, path: &Path, loaded: &Loaded) -> Result<Runner> {
-        let place = || format!("cannot run {} on integers", path.display());
+    /// `model` is where `loaded` was read from: the integer runtime lowers the file as it is.
+    pub(super) fn new(engine: Engine, model: &ModelSource, loaded: &Loaded) -> Result<Runner> {
+        let place = || format!("cannot run {model} on integers");
+        let read = || model.read(ReadOptions::default());
         Ok(match engine {
             Engine::Simulated => Runner::Float(Box::new(Network::new(&loaded.graph)?)),
             Engine::Float => Runner::Float(Box::new(Network::new(&without_rounding(&loaded.graph))?)),
             Engine::Exact => {
-                let lowered = lower(lowbit_onnx::read_file(path)?).with_context(place)?;
+                let lowered = lower(read()?).with_context(place)?;
                 let exact =
                     lowered.in_float().map_err(|Left { node, op, reason }| anyhow!("{op} `{node}` {reason}"));
                 Runner::Float(Box::new(Network::new(&exact.with_context(place)?)?))
             }
             Engine::Integer => {
-                let session = Session::new(lowbit_onnx::read_file(path)?, Options::default());
+                let session = Session::new(read()?, Options::default());
                 Runner::Integer(Box::new(session.with_context(place)?))
             }
         })

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use lowbit_engine::{Network, bindings, evaluate_for_pass};
 use lowbit_graph::Graph;
 use lowbit_graph::passes::{prepare, specialize};
@@ -34,6 +34,7 @@ use super::quantize::{bits, folder_of, target, text_of};
 use super::score::{Variant, first_output, score};
 use super::stages::Stages;
 use crate::Progress;
+use crate::blame::{Blame, Given};
 use crate::facade::{Outcome, TrainJob};
 use crate::render::units;
 
@@ -84,18 +85,19 @@ struct Task<'a> {
 fn run(job: &TrainJob, progress: &dyn Progress) -> Result<Outcome> {
     let stages = Stages::new(progress);
     stages.begin("read", None);
-    let (recipe, target) = (recipe(job)?, target(&job.target)?);
+    let (recipe, target) = (recipe(job).blame(Given::Recipe)?, target(&job.target).blame(Given::Recipe)?);
     let seed = job.seed.unwrap_or(recipe.bits.seed);
-    let flavour = Flavour::named(job.flavour.as_deref().unwrap_or(&target.flavour))?;
+    let flavour = Flavour::named(job.flavour.as_deref().unwrap_or(&target.flavour)).blame(Given::Recipe)?;
     let (mut graph, float) = load::network_to_train(&job.model)?;
     if float.quantized {
-        bail!("{} is quantized already; train the float network it was made from", job.model.display());
+        return Err(anyhow!("{} is quantized already; train the float network it was made from", job.model))
+            .blame(Given::Model);
     }
     let wanted = Wanted { preprocess: job.preprocess.as_deref(), skip: 0, limit: job.limit, seed };
     let samples = load::samples(&job.data, &float, &wanted, true)?;
     let validation = match &job.validation {
         None => None,
-        Some(path) => Some(load::samples(path, &float, &Wanted { limit: None, ..wanted }, true)?),
+        Some(data) => Some(load::samples(data, &float, &Wanted { limit: None, ..wanted }, true)?),
     };
     stages.notes(samples.assumed.clone());
     let folder = job.state.as_deref().map_or_else(std::env::temp_dir, folder_of);
@@ -323,7 +325,7 @@ impl Task<'_> {
                 target: self.target.name.clone(),
                 flavour: flavour.name().to_owned(),
                 seed,
-                data: job.data.display().to_string(),
+                data: job.data.to_string(),
                 preprocess_toml: toml::to_string(&samples.options.preprocess)?,
                 threads: rayon::current_num_threads(),
                 version: env!("CARGO_PKG_VERSION").to_owned(),

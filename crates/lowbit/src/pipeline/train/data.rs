@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow};
 use lowbit_quantize::rows::{Budget, Rows};
 use lowbit_tensor::Tensor;
 use lowbit_train::Data;
 use rayon::prelude::*;
 
+use crate::blame::{Blame, Given};
 use crate::pipeline::load::{self, Loaded, Samples};
 use crate::pipeline::memory;
 use crate::pipeline::stages::Stages;
@@ -20,7 +21,9 @@ pub(super) fn read(
     stages: &Stages<'_>,
 ) -> Result<(Data, blake3::Hash)> {
     if !samples.dataset.has_labels() {
-        bail!("{}: training needs labels, and these samples have none", samples.dataset.path().display());
+        let place = samples.dataset.path().display();
+        return Err(anyhow!("{place}: training needs labels, and these samples have none"))
+            .blame(Given::Data);
     }
     let shape = network.sample_shape()?;
     let row: usize = shape.iter().product();
