@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use lowbit_quantize::report::{Report, Score};
 pub use lowbit_quantize::run::Effort;
+pub use lowbit_runtime::Session;
 use lowbit_tensor::Tensor;
 use serde::Serialize;
 
@@ -306,6 +307,14 @@ pub fn run(job: &RunJob, progress: &dyn Progress) -> Result<Vec<(String, Tensor)
     pipeline::run(job, progress)
 }
 
+/// A network in the integer runtime, on threads of its own; `None` for one per core.
+///
+/// # Errors
+/// When the network cannot be read or is refused, with the place.
+pub fn session(model: impl Into<ModelSource>, threads: Option<usize>) -> Result<Session> {
+    pipeline::session(&model.into(), threads)
+}
+
 /// Measures how fast a network runs on this machine.
 ///
 /// # Errors
@@ -330,6 +339,14 @@ pub fn kernels() -> Result<Vec<KernelSet>> {
 /// When the file cannot be read or is refused, with the place.
 pub fn inspect(model: impl Into<ModelSource>) -> Result<Inspection> {
     pipeline::inspect(&model.into())
+}
+
+/// Extents of one sample that a network takes, without the batch axis.
+///
+/// # Errors
+/// When the network cannot be read or is refused, with the place, or takes more than one input.
+pub fn input_shape(model: impl Into<ModelSource>) -> Result<Vec<usize>> {
+    pipeline::input_shape(&model.into())
 }
 
 /// Quantizes the embedded network with several recipes and compares them.

@@ -36,6 +36,7 @@ pub struct Session {
     buffers: Vec<Buffer>,
     plan: Vec<Step>,
     input: BufferId,
+    input_shape: Vec<usize>,
     input_len: usize,
     outputs: Vec<Output>,
     left: Vec<Left>,
@@ -143,6 +144,8 @@ impl Session {
         let scratch = steps.iter().map(Ready::scratch_len).max().unwrap_or(0);
         let has_float = steps.iter().any(|s| matches!(s, Ready::Float(_)));
         let input_len = content(&lowered.input).bytes() / 4;
+        let input = lowered.graph.inputs.first().and_then(|id| lowered.types[id.0].as_ref());
+        let input_shape = input.map_or(Vec::new(), |ty| ty.shape.iter().skip(1).copied().collect());
         let outputs = lowered.outputs.iter().map(|(name, buffer, shape)| Output {
             name: name.clone(),
             shape: shape.iter().skip(1).copied().collect(),
@@ -154,6 +157,7 @@ impl Session {
             buffers: lowered.buffers,
             plan: lowered.steps,
             input: lowered.input,
+            input_shape,
             input_len,
             left: lowered.left,
             scratch,
@@ -170,6 +174,11 @@ impl Session {
     /// Numbers of one sample, in the order of the file (`[channels, height, width]` of an image).
     pub fn input_len(&self) -> usize {
         self.input_len
+    }
+
+    /// Extents of one sample of the input, without the batch axis.
+    pub fn input_shape(&self) -> &[usize] {
+        &self.input_shape
     }
 
     /// The outputs, in the order of the file.

@@ -9,6 +9,7 @@ use lowbit_quantize::describe::{layers_with_sites, macs};
 use lowbit_quantize::{Target, site};
 
 use super::load::{self, Loaded};
+use crate::blame::{Blame, Given};
 use crate::facade::DEFAULT_TARGET;
 use crate::{BlockInspection, Inspection, LayerInspection, ModelSource, OpCount};
 
@@ -42,6 +43,10 @@ pub(crate) fn inspect(model: &ModelSource) -> Result<Inspection> {
     ops.sort_by_key(|o| std::cmp::Reverse(o.count));
     let blocks = passes::blocks(graph).iter().map(|found| block(&network, found)).collect();
     Ok(Inspection { model: network.summary(model), layers: layers.collect(), blocks, ops })
+}
+
+pub(crate) fn input_shape(model: &ModelSource) -> Result<Vec<usize>> {
+    load::network(model)?.sample_shape().blame(Given::Model)
 }
 
 fn block(network: &Loaded, block: &Block) -> BlockInspection {

@@ -9,9 +9,21 @@ use lowbit_runtime::{Left, Options, Session, lower};
 use lowbit_tensor::Tensor;
 use lowbit_tensor::number::decode;
 
-use super::load::Loaded;
+use super::load::{Loaded, with_threads};
 use crate::ModelSource;
+use crate::blame::{Blame, Given};
 use crate::facade::Engine;
+
+/// A session with threads of its own, as it outlives the job that opens it.
+pub(crate) fn session(model: &ModelSource, threads: Option<usize>) -> Result<Session> {
+    let cores = || std::thread::available_parallelism().map_or(1, usize::from);
+    let options = Options { threads: Some(threads.unwrap_or_else(cores)), ..Options::default() };
+    let open = || {
+        let graph = model.read(ReadOptions::default())?;
+        Session::new(graph, options).with_context(|| format!("cannot run {model} on integers"))
+    };
+    with_threads(Some(1), open).blame(Given::Model)
+}
 
 pub(super) enum Runner {
     Float(Box<Network>),

@@ -1,0 +1,62 @@
+//! What a job found, in every form that the library renders.
+
+use lowbit::embedding::EmbedReport;
+use lowbit::render;
+use lowbit::render::text::Style;
+use pyo3::prelude::*;
+
+use crate::errors::in_python;
+
+/// A report of any verb.
+#[pyclass(frozen, module = "lowbit._native")]
+pub(crate) struct Report(About);
+
+enum About {
+    Network(lowbit::Report),
+    Table(EmbedReport),
+}
+
+impl Report {
+    pub(crate) fn network(mut report: lowbit::Report) -> Report {
+        report.notes.iter_mut().for_each(|note| *note = in_python(note));
+        Report(About::Network(report))
+    }
+
+    pub(crate) fn table(mut report: EmbedReport) -> Report {
+        report.notes.iter_mut().for_each(|note| *note = in_python(note));
+        Report(About::Table(report))
+    }
+}
+
+#[pymethods]
+impl Report {
+    fn json(&self) -> String {
+        match &self.0 {
+            About::Network(report) => render::json::report(report),
+            About::Table(report) => render::embedding::json(report),
+        }
+    }
+
+    fn html(&self) -> String {
+        match &self.0 {
+            About::Network(report) => render::html::report(report),
+            About::Table(report) => render::html::embedding::page(report),
+        }
+    }
+
+    fn markdown(&self) -> String {
+        match &self.0 {
+            About::Network(report) => render::markdown::report(report),
+            About::Table(report) => render::embedding::markdown(report),
+        }
+    }
+
+    #[pyo3(signature = (width=None))]
+    fn text(&self, width: Option<usize>) -> String {
+        let style = Style { width, colour: false };
+        match &self.0 {
+            About::Network(report) => render::text::report(report, style),
+            About::Table(report) => render::embedding::text(report, style),
+        }
+    }
+}
