@@ -4,7 +4,7 @@
 use crate::method::{Entry, Method, MethodError};
 use crate::observe::Needs;
 use crate::plan::Plan;
-use crate::search::settings::Settings;
+use crate::search::settings;
 use crate::search::space::{Choice, Place, Space};
 use crate::strict;
 use crate::workbench::Workbench;
@@ -41,7 +41,7 @@ impl Method for Strategy {
         let sites = bench.sites;
         let weights: Vec<&str> = sites.weights.iter().map(|s| s.name.as_str()).collect();
         let edges: Vec<&str> = sites.activations.iter().map(|s| s.name.as_str()).collect();
-        let settings = Settings::new(bench);
+        let mut asked: BTreeMap<Choice, Vec<Place>> = BTreeMap::new();
         for (kind, names, entries) in [("layer", &weights, &self.weights), ("edge", &edges, &self.edges)] {
             for (name, text) in entries {
                 let refuse = |message: String| MethodError::Needs { step: ID, message };
@@ -53,14 +53,19 @@ impl Method for Strategy {
                     let near = near.map_or(String::new(), |n| format!("; nearest: `{n}`"));
                     return Err(refuse(format!("there is no {kind} `{name}`{near}")));
                 }
-                for i in places {
-                    let (place, setting) = match kind {
-                        "layer" => (Place::Weight(i), &mut plan.weights[i]),
-                        _ => (Place::Edge(i), &mut plan.activations[i]),
-                    };
-                    *setting = settings.of(place, choice)?;
-                    setting.set_by.push(ID.to_owned());
-                }
+                let place = if kind == "layer" { Place::Weight } else { Place::Edge };
+                asked.entry(choice).or_default().extend(places.into_iter().map(place));
+            }
+        }
+        for (choice, places) in asked {
+            let codes = settings::codes(bench, choice, &|place| places.contains(&place))?;
+            for place in places {
+                let (setting, found) = match place {
+                    Place::Weight(i) => (&mut plan.weights[i], &codes.weights[i]),
+                    Place::Edge(i) => (&mut plan.activations[i], &codes.activations[i]),
+                };
+                *setting = found.clone();
+                setting.set_by.push(ID.to_owned());
             }
         }
         Ok(plan)

@@ -167,7 +167,7 @@ impl<'a> Evaluator<'a> {
     fn keep(&mut self, kept: Kept) {
         let bytes = |kept: &Kept| kept.values.iter().map(|(_, t)| 4 * t.len()).sum::<usize>();
         self.kept.push(kept);
-        while self.kept.len() > 1 && self.kept.iter().map(bytes).sum::<usize>() > self.capacity {
+        while self.kept.iter().map(bytes).sum::<usize>() > self.capacity {
             self.kept.remove(0);
         }
     }
