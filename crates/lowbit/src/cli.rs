@@ -17,8 +17,10 @@ mod progress;
 mod quantize;
 mod report_file;
 mod run;
+mod search;
 mod shared;
 mod size;
+mod targets;
 mod train;
 mod zoo;
 
@@ -45,12 +47,14 @@ enum Command {
     Demo(demo::Args),
     Inspect(inspect::Args),
     Quantize(quantize::Args),
+    Search(search::Args),
     Train(train::Args),
     Embed(Box<embed::Args>),
     Evaluate(evaluate::Args),
     Run(run::Args),
     Bench(bench::Args),
     Methods(methods::Args),
+    Targets(targets::Args),
     Ops(ops::Args),
     Zoo(zoo::Args),
 }
@@ -73,12 +77,14 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Demo(args) => demo::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Quantize(args) => quantize::run(&args),
+        Command::Search(args) => search::run(&args),
         Command::Train(args) => train::run(&args),
         Command::Embed(args) => embed::run(&args),
         Command::Evaluate(args) => evaluate::run(&args),
         Command::Run(args) => run::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Methods(args) => methods::run(&args),
+        Command::Targets(args) => targets::run(&args),
         Command::Ops(args) => ops::run(&args),
         Command::Zoo(args) => zoo::run(&args),
     }

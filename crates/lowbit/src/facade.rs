@@ -14,6 +14,12 @@ use serde::Serialize;
 use crate::embedding::{EmbedBench, EmbedJob, EmbedReport, Hint};
 use crate::{DataSource, Inspection, ModelSource, Progress, pipeline};
 
+mod search;
+
+pub use search::{
+    Best, Found, Goal, MeasureJob, Point, SearchJob, SearchReport, measure, merge, search, target,
+};
+
 /// Target of training when none is named.
 pub const DEFAULT_TRAINING_TARGET: &str = "products";
 

@@ -6,6 +6,7 @@ pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod npz;
+pub mod pareto;
 pub mod table;
 mod tables;
 pub mod text;

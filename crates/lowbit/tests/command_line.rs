@@ -27,9 +27,10 @@ fn said(args: &[&str]) -> String {
 #[test]
 fn help_opens_with_an_example() {
     insta::assert_snapshot!("help", said(&["--help"]));
-    for command in
-        ["demo", "inspect", "quantize", "train", "embed", "evaluate", "run", "bench", "zoo", "methods", "ops"]
-    {
+    for command in [
+        "demo", "inspect", "quantize", "search", "train", "embed", "evaluate", "run", "bench", "zoo",
+        "methods", "targets", "ops",
+    ] {
         let text = said(&[command, "--help"]);
         assert!(text.lines().nth(1).unwrap().starts_with(&format!("Example: lowbit {command}")), "{text}");
         insta::assert_snapshot!(format!("help-{command}"), text);

@@ -48,12 +48,12 @@ pub(super) fn recipe(name: &str) -> Result<Recipe> {
     }
 }
 
-/// The built-in target of that name, or the file at that path.
-pub(super) fn target(name: &str) -> Result<Target> {
-    match text_of(name)? {
-        None => Ok(Target::named(name)?),
-        Some((stem, text)) => Target::parse(&stem, &text).with_context(|| format!("cannot use {name}")),
-    }
+/// The built-in target of that name, or the file at that path; what that extends may be a file beside it.
+pub(crate) fn target(name: &str) -> Result<Target> {
+    let Some((stem, text)) = text_of(name)? else { return Ok(Target::named(name)?) };
+    let folder = folder_of(Path::new(name));
+    let beside = |base: &str| std::fs::read_to_string(folder.join(base)).ok();
+    Target::parse_with(&stem, &text, &beside).with_context(|| format!("cannot use {name}"))
 }
 
 /// Stem and text of a file, if `name` is one rather than a built-in name.

@@ -17,11 +17,11 @@ mod windows;
 use lowbit_quantize::report::Report;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-const STYLE: &str = include_str!("html/style.css");
-const SCRIPT: &str = include_str!("html/script.js");
+pub(super) const STYLE: &str = include_str!("html/style.css");
+pub(super) const SCRIPT: &str = include_str!("html/script.js");
 
 /// Nothing may be loaded, from anywhere: a report can be opened next to secrets.
-const POLICY: &str =
+pub(super) const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
 
 /// A part of the page; left out when it has nothing to show.

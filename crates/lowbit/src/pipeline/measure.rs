@@ -1,0 +1,256 @@
+//! `targets measure`: what each operator of a network takes on our own kernels here, as a target with a table.
+//!
+//! The network is written in several strategies (every width of weights, everything in float, every other layer in float, sums in
+//! float), each is profiled step by step on one thread, and the times go to the pieces of work that a search will ask for.
+//! Combinations that none of them has are estimated by formulas through all measurements.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use lowbit_graph::Graph;
+use lowbit_kernels::Isa;
+use lowbit_onnx::WriteOptions;
+use lowbit_quantize::lower::{Flavour, qdq::qdq};
+use lowbit_quantize::observe::{Needs, Observer};
+use lowbit_quantize::recipe::Recipe;
+use lowbit_quantize::run::Run;
+use lowbit_quantize::search::Strategy;
+use lowbit_quantize::search::cost::{Piece, Pricing};
+use lowbit_quantize::search::settings::Settings;
+use lowbit_quantize::search::space::{Choice, Offer, Place, Space};
+use lowbit_quantize::site::{self, Sites};
+use lowbit_quantize::target::cost::Work;
+use lowbit_quantize::target::{Cost, Form, Latency, Measured, Target};
+use lowbit_quantize::workbench::Workbench;
+use lowbit_runtime::{Options, Session};
+use lowbit_tensor::Tensor;
+
+use super::load;
+use super::quantize::target;
+use super::stages::Stages;
+use crate::Progress;
+use crate::facade::MeasureJob;
+
+/// Samples that ranges are taken from: what they are makes no difference to times.
+const CALIBRATION: usize = 4;
+
+pub(crate) fn measure(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
+    load::with_threads(Some(1), || run(job, progress))
+}
+
+fn run(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
+    let stages = Stages::new(progress);
+    stages.begin("read", None);
+    let target = target(&job.target)?;
+    let network = load::network(&job.model)?;
+    if network.quantized {
+        bail!("{} is quantized already; measure the float network it was made from", job.model.display());
+    }
+    let sites = site::find(&network.graph, &network.types, &target);
+    if sites.weights.is_empty() {
+        bail!("{}: nothing runs on codes on target `{}`", job.model.display(), target.name);
+    }
+    let space = Space::new(&network.graph, &sites, &target, &Offer { bits: job.bits.clone(), float: true });
+    let pricing = Pricing::new(&network.graph, &network.types, &sites, &target, network.file_bytes);
+    let shape = network.sample_shape()?;
+    let samples = |n: usize| -> Vec<f32> {
+        let len = n * shape.iter().product::<usize>();
+        (0..len).map(|i| ((i * 7919 % 4001) as f32 / 1000.0) - 2.0).collect()
+    };
+    let mut observer = Observer::new(&network.graph, &sites, Needs { histogram: true, ..Needs::default() })?;
+    let extents: Vec<usize> = std::iter::once(CALIBRATION).chain(shape.iter().copied()).collect();
+    observer.add(&[Tensor::from_f32(extents, samples(CALIBRATION))])?;
+    let seen = observer.finish();
+    let (recipe, lent) = (Recipe::named("w8a8")?, Run::quiet());
+    let bench = Workbench {
+        graph: &network.graph,
+        types: &network.types,
+        sites: &sites,
+        seen: &seen,
+        recipe: &recipe,
+        target: &target,
+        run: &lent,
+    };
+    let settings = Settings::new(&bench);
+    let strategies = strategies(&space, &sites, &job.bits);
+    stages.begin("measure", Some(strategies.len() as u64));
+    let input = samples(job.batch);
+    let mut table = Timings::default();
+    for strategy in &strategies {
+        let plan = settings.plan(&space, strategy)?;
+        let lowered = qdq(&network.graph, &sites, &plan, Flavour::Packed)?;
+        let bytes = lowbit_onnx::write_bytes(&lowered, &WriteOptions::default())?;
+        let options = Options { threads: Some(1), ..Options::default() };
+        let session = Session::new(lowbit_onnx::read_bytes(&bytes, None)?, options)?;
+        let steps = steps(&session, &input, job.rounds.max(1), job.batch)?;
+        table.take(&network.graph, &pricing.pieces(&space, strategy), steps);
+        stages.advance(1);
+    }
+    stages.finish();
+    let isa = Isa::from_env()?.name();
+    let source = format!("lowbit's own kernels, {isa}, one thread, batches of {}", job.batch);
+    let text = toml::to_string(&table.target(&target, source)?)?;
+    // What is written must be read again.
+    Target::parse("measured", &text).context("the table could not be read back; please report it")?;
+    Ok(format!("# Written by `lowbit targets measure`: times of one machine, for one network.\n{text}"))
+}
+
+/// Names of steps and what each takes for a sample, in nanoseconds: medians, which add up to what a whole run takes. Stopping the
+/// clock between steps is left out that way, and what happens between them is shared out.
+fn steps(session: &Session, input: &[f32], rounds: usize, batch: usize) -> Result<Vec<(String, f64)>> {
+    let (mut whole, mut each) = (Vec::new(), Vec::new());
+    let mut names = Vec::new();
+    // The first round finds memory and caches as no later one does.
+    for round in 0..=rounds {
+        let start = Instant::now();
+        std::hint::black_box(session.run(input)?);
+        let run = start.elapsed().as_secs_f64();
+        let profile = session.profile(input)?;
+        if round == 0 {
+            names.extend(profile.into_iter().map(|p| p.step.name));
+            each.resize(names.len(), Vec::new());
+            continue;
+        }
+        whole.push(run);
+        each.iter_mut().zip(profile).for_each(|(times, p)| times.push(p.time.as_secs_f64()));
+    }
+    let each: Vec<f64> = each.into_iter().map(median).collect();
+    let scale = median(whole) / each.iter().sum::<f64>().max(f64::MIN_POSITIVE);
+    Ok(names.into_iter().zip(each).map(|(name, s)| (name, s * scale * 1e9 / batch as f64)).collect())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_unstable_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Strategies that between them have every operator in every form.
+fn strategies(space: &Space, sites: &Sites, bits: &[u8]) -> Vec<Strategy> {
+    let widest = space.uniform(8, 8);
+    let float = |g: usize| space.genes[g].choices.iter().position(|c| *c == Choice::Float);
+    let with_float = |which: &dyn Fn(usize) -> bool| -> Strategy {
+        (0..space.genes.len())
+            .map(|g| if which(g) { float(g).unwrap_or(widest[g]) } else { widest[g] })
+            .collect()
+    };
+    let weight = |g: usize| matches!(space.genes[g].place, Place::Weight(_));
+    let sum = |g: usize| match space.genes[g].place {
+        Place::Edge(i) => !sites.activations[i].feeds_product,
+        Place::Weight(_) => false,
+    };
+    let mut all: Vec<Strategy> = bits.iter().map(|&b| space.uniform(b, 8)).collect();
+    all.push(with_float(&|_| true));
+    all.push(with_float(&weight));
+    all.push(with_float(&|g| weight(g) && g % 2 == 0));
+    all.push(with_float(&|g| weight(g) && g % 2 == 1));
+    all.push(with_float(&sum));
+    all
+}
+
+/// Times by work.
+#[derive(Default)]
+struct Timings(BTreeMap<Work, Timing>);
+
+#[derive(Default)]
+struct Timing {
+    ns: f64,
+    times: f64,
+    macs: u64,
+    elements: u64,
+}
+
+impl Timings {
+    /// Takes the times of the steps of one strategy.
+    fn take(&mut self, graph: &Graph, pieces: &[Piece], steps: Vec<(String, f64)>) {
+        let mut found = vec![None; pieces.len()];
+        for (name, ns) in steps {
+            if let Some(i) = piece_of(graph, pieces, &name) {
+                *found[i].get_or_insert(0.0) += ns;
+            }
+        }
+        for (piece, ns) in pieces.iter().zip(found) {
+            // What has no step of its own is done by another: it takes nothing.
+            let timing = self.0.entry(piece.work.clone()).or_default();
+            timing.ns += ns.unwrap_or(0.0);
+            timing.times += 1.0;
+            (timing.macs, timing.elements) = (piece.macs, piece.elements);
+        }
+    }
+
+    /// The target with the table, and formulas through it.
+    fn target(&self, base: &Target, source: String) -> Result<Target> {
+        let measured: Vec<Measured> = self
+            .0
+            .iter()
+            .map(|(work, t)| Measured {
+                op: work.op.clone(),
+                shape: work.shape.clone(),
+                form: work.form,
+                ns: (t.ns / t.times).round(),
+            })
+            .collect();
+        let ratio = |which: &dyn Fn(&Work, &Timing) -> Option<u64>| {
+            let (mut ns, mut count) = (0.0, 0.0);
+            for (work, timing) in &self.0 {
+                if let Some(n) = which(work, timing) {
+                    ns += timing.ns / timing.times;
+                    count += n as f64;
+                }
+            }
+            if count > 0.0 { ns / count } else { 0.0 }
+        };
+        let convert = |work: &Work| matches!(work.op.as_str(), "Quantize" | "Dequantize");
+        let float = ratio(&|w, t| (w.form == Form::Float && t.macs > 0 && !convert(w)).then_some(t.macs));
+        let element = ratio(&|w, t| (t.macs == 0 && !convert(w)).then_some(t.elements));
+        let conversion = ratio(&|w, t| convert(w).then_some(t.elements));
+        let widths = self.0.keys().filter_map(|work| match work.form {
+            Form::Codes { weight, .. } => weight,
+            Form::Float => None,
+        });
+        let widths: BTreeSet<u8> = widths.collect();
+        let of = |bits: u8| Latency {
+            bits,
+            ns_per_mac: ratio(&|w, t| {
+                matches!(w.form, Form::Codes { weight: Some(b), .. } if b == bits).then_some(t.macs)
+            }),
+        };
+        Ok(Target {
+            summary: format!("{}, with times measured here", base.summary),
+            latency: widths.into_iter().map(of).collect(),
+            cost: Some(Cost {
+                source,
+                float_ns_per_mac: Some(float),
+                ns_per_element: Some(element),
+                ns_per_conversion: Some(conversion),
+                measured,
+            }),
+            ..base.clone()
+        })
+    }
+}
+
+/// The piece of work that a step belongs to: of its name, of the edge that it converts, or the one that what it does is part of.
+fn piece_of(graph: &Graph, pieces: &[Piece], step: &str) -> Option<usize> {
+    let named = |name: &str, op: Option<&str>| {
+        pieces.iter().position(|p| p.name == name && op.is_none_or(|op| p.work.op == op))
+    };
+    if let Some(i) = named(step, None) {
+        return Some(i);
+    }
+    for (end, op) in [(".codes", "Quantize"), (".quantized", "Dequantize")] {
+        if let Some(i) = step.strip_suffix(end).and_then(|edge| named(edge, Some(op))) {
+            return Some(i);
+        }
+    }
+    // An activation or bias by itself: part of what computes what it reads.
+    let producers = graph.producers();
+    let mut node = graph.nodes.iter().find(|node| node.name == step)?;
+    loop {
+        let before = node.inputs.iter().flatten().find_map(|value| producers.get(value))?;
+        node = &graph.nodes[before.0];
+        if let Some(i) = named(&node.name, None) {
+            return Some(i);
+        }
+    }
+}
