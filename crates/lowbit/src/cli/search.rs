@@ -78,7 +78,7 @@ struct Job {
     #[arg(long, value_name = "MS", group = "goal", value_parser = not_negative)]
     max_latency: Option<f64>,
 
-    /// How strategies are walked through: sensitivity, genetic, greedy, batched, annealing, random, default
+    /// How strategies are walked through
     #[arg(long, value_name = "TUNER", default_value = "sensitivity", value_parser = tuner_names())]
     tuner: String,
 

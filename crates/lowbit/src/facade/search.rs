@@ -106,6 +106,8 @@ pub struct SearchReport {
 pub struct Point {
     /// What it is: `w4a4` of a uniform one, else bits of weights on average.
     pub name: String,
+    /// Whether it has one width for all weights and one for all edges.
+    pub uniform: bool,
     /// Where no other point beats it.
     pub best: Best,
     /// Average bits of weights, and of edges that products read; float counts as 32.

@@ -171,16 +171,18 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     let shown = points::points(&priced, &uniform, chosen);
     stages.begin("frontier", Some(shown.len() as u64));
     let sample = job.time.then(|| points::sample(&network)).transpose()?;
+    let mut points = Vec::new();
     for (place, mut point) in shown {
-        let title = if point.name.is_empty() { "a point found by `lowbit search`" } else { &point.name };
+        let title = if point.uniform { &point.name } else { "a point found by `lowbit search`" };
         let made = maker.make_known(&trials[place].strategy, title, walk.evaluator.settings())?;
         points::complete(&mut point, made, sample.as_deref())?;
-        if place == chosen {
-            report.chosen = Some(report.points.len());
-        }
-        report.points.push(point);
+        points.push((place, point));
         stages.advance(1);
     }
+    // Files weigh a little other than predicted.
+    points.sort_by_key(|(_, point)| point.size());
+    report.chosen = points.iter().position(|(place, _)| *place == chosen);
+    report.points = points.into_iter().map(|(_, point)| point).collect();
     points::mark(&mut report.points);
     report.notes = stages.finish().1;
     Ok(Found { bytes: made.bytes, recipe: made.recipe, report })

@@ -82,8 +82,10 @@ fn unbeaten(point: &Point) -> bool {
     point.best.size || point.best.time
 }
 
+/// In three digits that count.
 fn milliseconds(ms: f64) -> String {
-    format!("{} ms", if ms < 0.1 { format!("{ms:.4}") } else { format!("{ms:.3}") })
+    let places = if ms > 0.0 { (2 - ms.log10().floor() as i32).clamp(0, 6) as usize } else { 0 };
+    format!("{ms:.places$} ms")
 }
 
 fn headline(report: &SearchReport) -> Markup {
@@ -182,7 +184,9 @@ pub fn text(report: &SearchReport, style: Style) -> String {
         titles.iter().enumerate().map(|(i, t)| (*t, align(i))).collect();
     let mut table = Table::new(&columns);
     let ms = |value: Option<f64>| value.map_or(String::new(), milliseconds);
-    for (i, p) in report.points.iter().enumerate() {
+    // The page has them all.
+    let told = |i: usize, p: &Point| report.chosen == Some(i) || unbeaten(p) || p.uniform;
+    for (i, p) in report.points.iter().enumerate().filter(|(i, p)| told(*i, p)) {
         let mark = if report.chosen == Some(i) {
             "▶"
         } else if unbeaten(p) {
@@ -198,7 +202,7 @@ pub fn text(report: &SearchReport, style: Style) -> String {
             units::bytes(p.size()),
             ms(p.measured_ms),
             ms(p.predicted_ms),
-            format!("{:.5}", p.loss[1]),
+            format!("{:.5}", p.mean_loss()),
             format!("{:.2}", p.drop[0]),
             format!("{:.2}", p.drop[1]),
         ]);
@@ -206,6 +210,13 @@ pub fn text(report: &SearchReport, style: Style) -> String {
     if !table.is_empty() {
         out.push('\n');
         out.push_str(&text::table(&table.without_blank_columns(), style));
+    }
+    let rest = report.points.iter().enumerate().filter(|(i, p)| !told(*i, p)).count();
+    if rest > 0 {
+        out.push_str(&format!(
+            "• {} more on the page (--pareto): something here is better in both\n",
+            units::plural(rest, "point")
+        ));
     }
     for note in &report.notes {
         out.push_str(&format!("• {note}\n"));
@@ -251,6 +262,14 @@ mod tests {
             assert!(page.contains(&point.name) && page.contains(&format!("data-point=\"{i}\"")), "{i}");
             assert!(page.contains(&format!("# &lt;{}&gt;", point.name)), "recipes are escaped");
         }
+    }
+
+    #[test]
+    fn times_have_three_digits() {
+        assert_eq!(
+            [0.0, 0.0123, 5.0, 12.34, 1234.0].map(milliseconds),
+            ["0 ms", "0.0123 ms", "5.00 ms", "12.3 ms", "1234 ms"]
+        );
     }
 
     #[test]

@@ -82,6 +82,7 @@ pub(super) fn points(
         let trial = &priced.trials[i];
         let point = Point {
             name: name(i).unwrap_or_default(),
+            uniform: name(i).is_some(),
             loss: [trial.loss, trial.check_loss],
             drop: [trial.drop, trial.check_drop],
             bytes: (priced.bytes[i] as u64, None),

@@ -11,6 +11,8 @@ const LEFT: f64 = 46.0;
 const RIGHT: f64 = 508.0;
 const TOP: f64 = 10.0;
 const FLOOR: f64 = 268.0;
+/// Room that a name takes.
+const LABEL: [f64; 2] = [34.0, 10.0];
 /// Loss below which points are drawn at the bottom.
 const LEAST: f64 = 1e-6;
 
@@ -51,6 +53,17 @@ pub(super) fn chart(
     let at_y = |y: f64| FLOOR - (FLOOR - TOP) * (y.log10() - low) / (high - low);
     let steps = (0u32..).map(|i| f64::from(i) * step).take_while(|x| *x <= right * 1.001);
     let decades = (low as i32..=high as i32).map(|d| 10f64.powi(d));
+    // Points of one width have their names beside them: on the right, on the left where there is no room, or nowhere.
+    let mut labels: Vec<(usize, f64, &str)> = Vec::new();
+    let mut taken: Vec<[f64; 2]> = Vec::new();
+    for dot in shown.iter().filter(|dot| report.points[dot.i].uniform) {
+        let place = [at_x(dot.x), at_y(dot.y)];
+        let (shift, anchor) = if place[0] > RIGHT - LABEL[0] { (-8.0, "end") } else { (8.0, "start") };
+        if taken.iter().all(|t| (t[0] - place[0]).abs() > LABEL[0] || (t[1] - place[1]).abs() > LABEL[1]) {
+            labels.push((dot.i, place[0] + shift, anchor));
+            taken.push(place);
+        }
+    }
     html! {
         figure.scatter {
             figcaption { (title) }
@@ -61,7 +74,7 @@ pub(super) fn chart(
                 }
                 @for x in steps {
                     line.grid x1=(at(at_x(x))) x2=(at(at_x(x))) y1=(TOP) y2=(FLOOR) {}
-                    text.tick x=(at(at_x(x))) y=(FLOOR + 16.0) text-anchor="middle" { (unit(x)) }
+                    text.tick x=(at(at_x(x))) y=(FLOOR + 16.0) text-anchor="middle" { (if x > 0.0 { unit(x) } else { "0".into() }) }
                 }
                 @for &Dot { i, x, y, best } in &shown {
                     @let p = &report.points[i];
@@ -71,10 +84,8 @@ pub(super) fn chart(
                             cx=(at(at_x(x))) cy=(at(at_y(y))) r=(if chosen { 7.0 } else { 4.5 }) {
                             title { (p.name) " · " (unit(x)) " · loss " (format!("{y:.2e}")) " · " (format!("{:.2}", p.drop[0])) " points lost" }
                         }
-                        @if p.name.starts_with('w') {
-                            // Where there is no room on the right, on the left.
-                            @let (shift, anchor) = if at_x(x) > RIGHT - 30.0 { (-8.0, "end") } else { (8.0, "start") };
-                            text.label x=(at(at_x(x) + shift)) y=(at(at_y(y) + 3.5)) text-anchor=(anchor) { (p.name) }
+                        @if let Some((_, x, anchor)) = labels.iter().find(|(of, _, _)| *of == i) {
+                            text.label x=(at(*x)) y=(at(at_y(y) + 3.5)) text-anchor=(anchor) { (p.name) }
                         }
                     }
                 }
