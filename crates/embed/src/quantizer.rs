@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use lowbit_kernels::Isa;
 use lowbit_kernels::embedding::{
-    Greedy, all_finite, encode_bytes, encode_rows, extremes, fit_rows, greedy_rows, grids, reference,
+    Greedy, Parameters, all_finite, asym_rows, encode_bytes, encode_rows, extremes, fit_rows, greedy_rows,
+    grids, reference,
 };
 
 use crate::cluster::Clusters;
@@ -136,6 +137,9 @@ impl Quantizer {
         // Few enough rows to stay in the nearest cache, a multiple of all lanes.
         let block = (4096 / columns).next_multiple_of(16).max(16);
         for (nth, (x, out)) in x.chunks_mut(block * columns).zip(out.chunks_mut(block * bytes)).enumerate() {
+            if self.asym(x, out) {
+                continue;
+            }
             met.mended += self.mend(first + (nth * block) as u64, x)?.mended;
             let x = &*x;
             match self.format {
@@ -161,6 +165,16 @@ impl Quantizer {
             }
         }
         Ok(met)
+    }
+
+    /// Whether the method is `asym` and the fast form of it packed these rows.
+    fn asym(&self, x: &[f32], out: &mut [u8]) -> bool {
+        match (self.method, self.format.layout()) {
+            (Method::Asym, Some(layout)) if layout.parameters == Parameters::Half => {
+                asym_rows(self.isa, x, LARGEST_HALF, &layout, out)
+            }
+            _ => false,
+        }
     }
 
     /// Refuses or mends rows with values that no code can say.

@@ -4,6 +4,7 @@
 //! rows at once as a vector has lanes, one row per lane, so that sums are in the order of a plain loop and all
 //! instruction sets give the same bits. [`mod@reference`] has the plain loops.
 
+mod asym;
 mod encode;
 mod fit;
 mod greedy;
@@ -12,6 +13,7 @@ mod lanes;
 pub mod pool;
 pub mod reference;
 
+pub use asym::asym_rows;
 pub use encode::{all_finite, encode_bytes, encode_rows, extremes, grids};
 pub use fit::fit_rows;
 pub use greedy::{Greedy, greedy_rows};

@@ -55,7 +55,7 @@ impl Kernel for Extremes<'_> {
 
 /// Of a row whose least value is zero, the zero whose sign a bias takes: the one that FBGEMM's loop over eight lanes ends
 /// with (the last of the first lane that has one), so that rows equal PyTorch's even there, on any instruction set.
-fn zero_of(row: &[f32]) -> f32 {
+pub(super) fn zero_of(row: &[f32]) -> f32 {
     let whole = row.len() / 8 * 8;
     let in_lane = |lane: usize| (lane..whole).step_by(8).rev().map(|i| row[i]).find(|&x| x == 0.0);
     let in_rest = || row[whole..].iter().copied().find(|&x| x == 0.0);
@@ -189,15 +189,16 @@ pub fn encode_bytes(
 
 /// 32 values at a time in registers.
 #[cfg(target_arch = "x86_64")]
-mod avx2 {
+pub(super) mod avx2 {
     use std::arch::x86_64::*;
 
     /// Values whose codes are packed together.
     const STEP: usize = 32;
 
     /// Packs the codes of `row` to `out`, which has room for them and no more.
+    #[inline]
     #[target_feature(enable = "avx2")]
-    pub(super) fn encode(row: &[f32], bits: u32, bias: f32, inverse: f32, out: &mut [u8]) {
+    pub(in super::super) fn encode(row: &[f32], bits: u32, bias: f32, inverse: f32, out: &mut [u8]) {
         let bytes = STEP * bits as usize / 8;
         let mut values = row.chunks_exact(STEP);
         let mut places = out.chunks_mut(bytes);
