@@ -36,9 +36,9 @@ impl Table {
         self.rows.is_empty()
     }
 
-    /// Titles of the columns.
-    pub(super) fn titles(&self) -> impl Iterator<Item = &'static str> {
-        self.columns.iter().map(|column| column.0)
+    /// Titles of the columns, and on which side their cells begin.
+    pub(super) fn columns(&self) -> &[(&'static str, Align)] {
+        &self.columns
     }
 
     /// Cells, row by row.

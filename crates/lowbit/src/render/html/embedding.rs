@@ -2,10 +2,11 @@
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::parts::table;
+use super::summary::logo;
 use super::{POLICY, STYLE};
 use crate::embedding::EmbedReport;
-use crate::render::embedding::{about, became, compared, compared_title, loss, notes, result, worst};
-use crate::render::table::Table;
+use crate::render::embedding::{about, compared, compared_title, loss, notes, result, worst};
 use crate::render::units;
 
 /// The whole page.
@@ -23,21 +24,29 @@ pub fn page(report: &EmbedReport) -> String {
                 style { (PreEscaped(STYLE)) }
             }
             body {
-                header { h1 { (report.table) } p { (about(report)) } p { (became(report)) } }
+                header {
+                    p.brand { (logo()) span { "lowbit" } " report" }
+                    h1 { (report.table) }
+                    p.headline { (about(report)) }
+                    dl.facts { @for (name, value) in facts(report) { div { dt { (name) } dd { (value) } } } }
+                }
                 main {
                     section id="result" {
                         h2 { "Loss and size" }
                         p.lead { "Normalised L2 loss: the length of the error over that of the table." }
                         (table(&result(report)))
-                        @for note in notes(report) { p { (note) } }
+                        @let notes = notes(report);
+                        @if !notes.is_empty() { ul.notes { @for note in notes { li { (note) } } } }
                     }
                     section id="rows" {
                         h2 { "Rows by loss" }
-                        p.lead { "Each bar is the rows whose loss is below the number under it and not below the one before." }
+                        p.lead {
+                            "Each bar is the rows whose loss is below the number at its right end and not below the bar before."
+                            @if report.distribution.len() > BARS { " The first bar is all rows below." }
+                        }
                         (bars(&report.distribution))
-                        h3 { "Worst rows" }
-                        (table(&worst(report)))
                     }
+                    section id="worst" { h2 { "Worst rows" } (table(&worst(report))) }
                     @if !report.compared.is_empty() {
                         section id="methods" { h2 { (compared_title(report)) } (table(&compared(report))) }
                     }
@@ -49,34 +58,50 @@ pub fn page(report: &EmbedReport) -> String {
     .into_string()
 }
 
-fn table(table: &Table) -> Markup {
-    html! {
-        div.scroll {
-            table {
-                thead { tr { @for title in table.titles() { th { (title) } } } }
-                tbody { @for row in table.rows() { tr { @for cell in row { td { (cell) } } } } }
-            }
-        }
-    }
+/// What became of the table, word by word.
+fn facts(report: &EmbedReport) -> [(&'static str, String); 6] {
+    [
+        ("method", report.method.clone()),
+        ("bits", report.bits.to_string()),
+        ("rows as", report.format.to_owned()),
+        ("bytes per row", report.row_bytes.to_string()),
+        ("time", units::seconds(report.seconds)),
+        ("threads", report.threads.to_string()),
+    ]
 }
 
-/// Width of a bar, height of the tallest.
-const BAR: [usize; 2] = [14, 120];
+/// Bars drawn: five factors of two. Rows that are nearly exact would stretch the axis over twenty.
+const BARS: usize = 40;
+/// Width of the drawing, height of the tallest bar.
+const SIZE: [f64; 2] = [640.0, 120.0];
+/// Numbers under the axis.
+const TICKS: usize = 8;
 
 fn bars(distribution: &[(f64, u64)]) -> Markup {
-    let most = distribution.iter().map(|&(_, n)| n).max().unwrap_or(1).max(1);
-    let [width, height] = BAR;
-    // A number under every eighth bar: a factor of two.
-    let label = |below: f64| if below.is_finite() { loss(below) } else { "1 and more".to_owned() };
+    let (below, shown) = distribution.split_at(distribution.len().saturating_sub(BARS));
+    let below: u64 = below.iter().map(|&(_, n)| n).sum();
+    let bars: Vec<(f64, u64)> = shown
+        .iter()
+        .enumerate()
+        .map(|(nth, &(end, n))| (end, if nth == 0 { n + below } else { n }))
+        .collect();
+    let most = bars.iter().map(|&(_, n)| n).max().unwrap_or(1).max(1) as f64;
+    let [width, height] = SIZE;
+    let wide = width / bars.len().max(12) as f64;
+    let step = bars.len().div_ceil(TICKS).max(1);
+    let label = |end: f64| if end.is_finite() { loss(end) } else { "more".to_owned() };
     html! {
-        svg.harm role="img" aria-label="Rows by loss"
-            viewBox={ "0 0 " (width * distribution.len().max(8) + 40) " " (height + 24) } {
-            @for (nth, &(below, n)) in distribution.iter().enumerate() {
-                @let tall = (n as f64 / most as f64 * height as f64).ceil() as usize;
-                rect.fill x=(width * nth) y=(height - tall) width=(width - 2) height=(tall) {
-                    title { (units::grouped(n)) " rows below " (label(below)) }
+        svg.curve.harm role="img" aria-label="Rows by loss" viewBox={ "0 0 " (width) " " (height + 16.0) } {
+            line.floor x1="0" x2=(width) y1=(height) y2=(height) {}
+            @for (nth, &(end, n)) in bars.iter().enumerate() {
+                @let (left, tall) = (wide * nth as f64, (n as f64 / most * height).max(if n > 0 { 1.0 } else { 0.0 }));
+                rect.fill x=(format!("{left:.1}")) y=(format!("{:.1}", height - tall))
+                    width=(format!("{:.1}", wide - 1.0)) height=(format!("{tall:.1}")) {
+                    title { (units::grouped(n)) " rows below " (label(end)) }
                 }
-                @if nth % 8 == 0 { text x=(width * nth) y=(height + 18) font-size="11" fill="currentColor" { (label(below)) } }
+                @if (bars.len() - 1 - nth) % step == 0 {
+                    text.tick x=(format!("{:.1}", left + wide)) y=(height + 12.0) text-anchor="end" { (label(end)) }
+                }
             }
         }
     }

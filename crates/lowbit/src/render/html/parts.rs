@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 
+use crate::render::table::{Align, Table};
 use crate::render::units;
 
 /// What a drawing is about, as a CSS class that sets its colour.
@@ -88,6 +89,33 @@ pub(super) fn folded(rows: Vec<Markup>, first: usize, noun: &str, class: &str) -
             details {
                 summary { (units::plural(rest, noun)) " more" }
                 ol class=(class) start=(first + 1) { @for row in &rows[first..] { (row) } }
+            }
+        }
+    }
+}
+
+/// A table as text and Markdown have it, its titles with a capital.
+pub(super) fn table(table: &Table) -> Markup {
+    let number = |align: Align| matches!(align, Align::Right);
+    let capital = |title: &str| {
+        let mut letters = title.chars();
+        letters.next().map_or(String::new(), |first| first.to_uppercase().chain(letters).collect())
+    };
+    html! {
+        div.scroll {
+            table {
+                thead {
+                    tr { @for &(title, align) in table.columns() { th.number[number(align)] { (capital(title)) } } }
+                }
+                tbody {
+                    @for row in table.rows() {
+                        tr {
+                            @for (cell, &(_, align)) in row.iter().zip(table.columns()) {
+                                td.number[number(align)] { (cell) }
+                            }
+                        }
+                    }
+                }
             }
         }
     }
