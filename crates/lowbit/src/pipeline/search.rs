@@ -195,9 +195,7 @@ fn estimate(walk: &mut Walk<'_>, tuner: Kind, job: &SearchJob) -> Result<String>
     let one = start.elapsed().as_secs_f64();
     let count = tuner.independent(walk, job.trials, job.seed).len() + job.trials;
     Ok(format!(
-        "dry run: {} with {} choices; about {} trials of at most {} each, {} at most; nothing was written",
-        units::plural(walk.space.genes.len(), "dimension"),
-        units::grouped(walk.space.sizes().iter().sum::<usize>() as u64),
+        "dry run: about {} trials of at most {} each, {} at most; nothing was written",
         units::grouped(count as u64),
         units::seconds(one),
         units::seconds(one * count as f64)

@@ -164,19 +164,25 @@ fn table(report: &SearchReport) -> Markup {
 /// The same for a terminal.
 pub fn text(report: &SearchReport, style: Style) -> String {
     let mut out = format!(
-        "{}\n{} · target {} · tuner {} · seed {}\n{} with {} choices · {} trials ({} from the log) · {:.0} trials/min · reuse {:.1}×\n",
+        "{}\n{} · target {} · tuner {} · seed {}\n{} with {} choices",
         report.model,
         report.goal,
         report.target,
         report.tuner,
         report.seed,
         units::plural(report.space[0], "dimension"),
-        units::grouped(report.space[1] as u64),
-        units::grouped((report.trials[0] + report.trials[1]) as u64),
-        report.trials[1],
-        report.trials_per_minute,
-        report.reuse
+        units::grouped(report.space[1] as u64)
     );
+    let [now, before] = report.trials;
+    if now + before > 0 {
+        let all = units::grouped((now + before) as u64);
+        out.push_str(&format!(" · {all} trials ({} from the log)", units::grouped(before as u64)));
+    }
+    if now > 0 {
+        let speed = format!(" · {:.0} trials/min · reuse {:.1}×", report.trials_per_minute, report.reuse);
+        out.push_str(&speed);
+    }
+    out.push('\n');
     let titles =
         ["", "point", "weights", "edges", "size", "measured", "predicted", "loss", "lost", "held out"];
     let align = |i: usize| if i < 2 { Align::Left } else { Align::Right };
