@@ -13,12 +13,14 @@ mod measure;
 mod memory;
 mod plan;
 mod quantize;
+mod quantize_tables;
 mod run;
 mod runner;
 mod score;
 mod search;
 mod stages;
 mod state;
+mod tables;
 mod train;
 
 pub(crate) use bench::bench;

@@ -28,6 +28,8 @@ pub struct Recipe {
     pub weights: Weights,
     /// Bits of activations.
     pub activations: Activations,
+    /// Bits of embedding tables.
+    pub tables: Tables,
     /// Exceptions by layer name.
     pub overrides: Vec<Override>,
     /// How the network is cut where a step works block by block.
@@ -100,6 +102,22 @@ impl Default for Activations {
     }
 }
 
+/// Constant tables that a `Gather` picks rows of: each row gets a grid of its own, and no samples are needed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Tables {
+    /// 8, 4 or 2; where nothing is said 4 if weights have at most 4 bits, and else 8.
+    pub bits: Option<u8>,
+    /// How rows get their grids (the methods of `lowbit embed` with a scale and a bias per row), or `none`: tables stay float.
+    pub method: String,
+}
+
+impl Default for Tables {
+    fn default() -> Tables {
+        Tables { bits: None, method: "greedy".to_owned() }
+    }
+}
+
 /// Other bits for the layers whose name matches a pattern (`*` stands for any text); the last match counts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -125,6 +143,8 @@ struct File {
     weights: Weights,
     #[serde(default)]
     activations: Activations,
+    #[serde(default)]
+    tables: Tables,
     #[serde(default, rename = "override")]
     overrides: Vec<Override>,
     #[serde(default, rename = "blocks")]
@@ -193,6 +213,12 @@ impl Recipe {
         check("activations.other_bits", Some(file.activations.other_bits))?;
         check("activations.first_last_bits", file.activations.first_last_bits)?;
         check("activations.first_output_bits", file.activations.first_output_bits)?;
+        if let Some(bits) = file.tables.bits.filter(|bits| !matches!(bits, 2 | 4 | 8)) {
+            return Err(ConfigError::Invalid {
+                place: format!("{name}: tables.bits"),
+                message: format!("{bits}; accepted: 8, 4, 2"),
+            });
+        }
         for o in &file.overrides {
             check("override.weight_bits", o.weight_bits)?;
             check("override.activation_bits", o.activation_bits)?;
@@ -205,6 +231,7 @@ impl Recipe {
             seed: file.seed,
             weights: file.weights,
             activations: file.activations,
+            tables: file.tables,
             overrides: file.overrides,
             cut: file.cut,
             together: file.together,
@@ -261,6 +288,12 @@ impl Recipe {
             });
         }
         Ok(plan)
+    }
+
+    /// Bits of embedding tables: as the recipe says, or by those of the weights.
+    pub fn table_bits(&self) -> u8 {
+        let narrow = self.weights.bits.is_some_and(|bits| bits <= 4);
+        self.tables.bits.unwrap_or(if narrow { 4 } else { 8 })
     }
 
     /// What calibration must measure for the steps.
@@ -332,12 +365,21 @@ mod tests {
     }
 
     #[test]
+    fn tables_are_as_narrow_as_weights_but_not_below_four_bits_unless_asked() {
+        let bits = |text: &str| Recipe::parse("test", text).unwrap().table_bits();
+        assert_eq!([bits(""), bits("weights.bits = 8"), bits("weights.bits = 2")], [8, 8, 4]);
+        assert_eq!(bits("weights.bits = 8\ntables.bits = 2"), 2);
+    }
+
+    #[test]
     fn slips_are_named_with_the_nearest_word() {
         for (text, words) in [
             ("[weights]\nbitts = 4", "did you mean `bits`"),
             ("[[step]]\nmethod = \"acqi\"", "did you mean `aciq`"),
             ("[[step]]\nmethod = \"aciq\"\npriors = \"gauss\"", "did you mean `prior`"),
             ("[weights]\nbits = 9", "accepted: 2 to 8"),
+            ("[tables]\nbits = 3", "accepted: 8, 4, 2"),
+            ("[tables]\nmethods = \"asym\"", "did you mean `method`"),
             ("[[step]]\non = \"weights\"", "`method`"),
         ] {
             let error = Recipe::parse("test", text).unwrap_err().to_string();

@@ -13,6 +13,9 @@ pub struct Report {
     pub scores: Vec<Score>,
     /// One entry per quantizable layer, in network order.
     pub layers: Vec<Layer>,
+    /// Embedding tables whose rows were quantized.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<EmbeddingTable>,
     /// What stayed in float, and why.
     pub kept_float: Vec<KeptFloat>,
     /// Facts a reader should know: choices made, deviations, warnings.
@@ -234,6 +237,27 @@ pub struct Histogram {
     pub width: f32,
     /// Values in each bin.
     pub counts: Vec<u64>,
+}
+
+/// A table that `Gather` picks rows of, each row quantized on its own.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EmbeddingTable {
+    /// Name of the constant.
+    pub name: String,
+    /// Rows.
+    pub rows: usize,
+    /// Values of a row.
+    pub columns: usize,
+    /// Bits of a code.
+    pub bits: u8,
+    /// How rows got their grids.
+    pub method: String,
+    /// Bytes of codes, scales and biases.
+    pub bytes: u64,
+    /// Bytes as they were.
+    pub float_bytes: u64,
+    /// Normalised L2 loss `‖X − X'‖ / ‖X‖` over all values.
+    pub loss: f64,
 }
 
 /// A node that stays in float.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use lowbit_runtime::Session;
 use lowbit_tensor::Tensor;
 
@@ -96,6 +96,10 @@ fn nodes(session: &Session, input: &Tensor) -> Result<Vec<NodeTime>> {
 
 /// Numbers that look like normalised samples, always the same.
 fn samples(loaded: &Loaded, batch: usize) -> Result<Tensor> {
+    if let Some(integers) = loaded.integers {
+        let name = &loaded.graph.value(integers).name;
+        bail!("input `{name}` takes indices; the random numbers that `bench` feeds are none");
+    }
     let shape: Vec<usize> = std::iter::once(batch).chain(loaded.sample_shape()?).collect();
     let mut state = 0x9e37_79b9_7f4a_7c15_u64;
     let values = (0..shape.iter().product()).map(|_| {

@@ -20,9 +20,9 @@ const SELF_SCORED: usize = 256;
 /// A batch and its labels.
 pub(super) type Labelled = (Tensor, Option<Vec<u32>>);
 
-pub(super) fn labelled(mut batch: lowbit_data::Batch) -> Result<Labelled> {
+pub(super) fn labelled(mut batch: lowbit_data::Batch, network: &Loaded) -> Result<Labelled> {
     let labels = batch.labels.take();
-    Ok((load::input(&mut batch)?, labels))
+    Ok((load::input(&mut batch, network)?, labels))
 }
 
 /// What one pass over the calibration samples gives.
@@ -59,7 +59,7 @@ pub(super) fn calibrate(
         false => None,
     };
     for batch in batches {
-        let (input, labels) = labelled(batch?)?;
+        let (input, labels) = labelled(batch?, network)?;
         let n = input.shape()[0];
         if let Some(keeper) = &mut keeper {
             keeper.add(&input, labels.as_deref(), budget)?;

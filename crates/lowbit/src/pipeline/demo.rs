@@ -15,6 +15,7 @@ use super::calibrate::{calibrate, labelled};
 use super::load::{self, Wanted};
 use super::plan::{Calibrated, Origin};
 use super::quantize::{bits, sensitivity};
+use super::quantize_tables::Tables;
 use super::score::{Variant, score};
 use super::stages::Stages;
 use crate::Progress;
@@ -47,7 +48,13 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
     let needs = Needs { samples: false, ..Needs::ALL };
     let seen = calibrate(&network, &sites, needs, &train, &Budget::unlimited(), &stages)?;
     let check = &seen.kept.first().context("no samples")?.input;
-    let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen.edges };
+    let calibrated = Calibrated {
+        network: &network,
+        tables: &Tables::default(),
+        target: &target,
+        sites: &sites,
+        seen: &seen.edges,
+    };
     stages.begin("quantize", Some(RECIPES.len() as u64));
     let mut quantized = Vec::new();
     for name in RECIPES {
@@ -68,7 +75,7 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
             bytes: q.bytes.len(),
         })
         .collect();
-    let scores = score(&network, &variants, test.batches()?.map(|b| labelled(b?)), &stages)?;
+    let scores = score(&network, &variants, test.batches()?.map(|b| labelled(b?, &network)), &stages)?;
     let (name, last) = (RECIPES[RECIPES.len() - 1], &quantized[RECIPES.len() - 1]);
     let recipe = Recipe::named(name)?;
     let mut report = Report {

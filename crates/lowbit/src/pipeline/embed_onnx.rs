@@ -1,23 +1,14 @@
-//! Tables inside ONNX networks: each `Gather` of rows of a constant table becomes one of packed rows, which are unpacked and
-//! scaled behind it. Standard operators only, and the table stays packed in the runtime's memory.
-//!
-//! ```text
-//! indices ─┬─ Gather(codes uint8 [rows, bytes, 1]) ─ BitShift right by [0, 4] ─ BitwiseAnd 15 ─ Reshape ─ Cast ─ Mul ─ Add ─▶
-//!          ├─ Gather(scale float16 [rows, 1]) ─ Cast ───────────────────────────────────────────────────────┘     │
-//!          └─ Gather(bias float16 [rows, 1]) ─ Cast ──────────────────────────────────────────────────────────────┘
-//! ```
-//! A `DequantizeLinear` before the `Gather` would say the same, but runtimes decode the whole table at each call then.
+//! `embed` of an ONNX network: its tables packed, everything else as it was.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use lowbit_embed::{Format, Isa, Order, PackedTable, Quantizer};
-use lowbit_graph::ops::{Add, BitShift, BitwiseAnd, Cast, Concat, Gather, Mul, Reshape, Shape};
-use lowbit_graph::{Graph, Node, Op, ValueId};
+use lowbit_embed::{Isa, Order, Quantizer};
+use lowbit_graph::{Graph, ValueId};
 use lowbit_onnx::{ReadOptions, WriteOptions};
-use lowbit_tensor::{DType, Data, Tensor};
 
 use super::load::with_threads;
+use super::tables::{self, PackedTensor};
 use crate::ModelSource;
 use crate::embedding::{EmbedJob, TableSource};
 
@@ -25,11 +16,10 @@ use crate::embedding::{EmbedJob, TableSource};
 pub(crate) fn embed_network(job: &EmbedJob) -> Result<(Vec<u8>, Vec<String>)> {
     with_threads(job.threads, || {
         let mut graph = read(&job.table)?;
-        let tables = tables(&graph, job.tensor.as_deref(), &job.table)?;
         let mut names = Vec::new();
-        for &table in &tables {
+        for table in tables(&graph, job.tensor.as_deref(), &job.table)? {
             let name = graph.value(table).name.clone();
-            replace(&mut graph, table, job).with_context(|| format!("table `{name}`"))?;
+            replace(&mut graph, table, &name, job).with_context(|| format!("table `{name}`"))?;
             names.push(name);
         }
         graph.sort().context("the network with packed tables")?;
@@ -51,17 +41,17 @@ pub(super) fn read(table: &TableSource) -> Result<Graph> {
     model.read(ReadOptions::default())
 }
 
+fn replace(graph: &mut Graph, table: ValueId, name: &str, job: &EmbedJob) -> Result<()> {
+    let Some(tensor) = graph.constant(table).cloned() else { bail!("it is no constant") };
+    // Half precision beside the codes at every width, as four bytes first.
+    let quantizer = Quantizer::new(job.method, tensor.shape()[1], job.bits, Order::First, Isa::from_env()?)?;
+    let quantizer = quantizer.with_search(job.search).with_non_finite(job.non_finite);
+    PackedTensor::new(&tensor, &quantizer)?.unpack_in(graph, table, name)
+}
+
 /// Constant float tables that a `Gather` picks rows of.
 pub(super) fn tables(graph: &Graph, tensor: Option<&str>, file: &TableSource) -> Result<Vec<ValueId>> {
-    let mut tables: Vec<ValueId> = graph
-        .nodes
-        .iter()
-        .filter(|node| picks_rows(node))
-        .filter_map(|node| node.input(0))
-        .filter(|&id| graph.constant(id).is_some_and(|t| t.shape().len() == 2 && t.dtype().is_float()))
-        .collect();
-    tables.sort_unstable();
-    tables.dedup();
+    let tables = tables::of(graph);
     if tables.is_empty() {
         bail!("{file}: no `Gather` of this network picks rows of a constant table");
     }
@@ -71,108 +61,4 @@ pub(super) fn tables(graph: &Graph, tensor: Option<&str>, file: &TableSource) ->
         Some(at) => Ok(vec![tables[at]]),
         None => bail!("{file}: no table `{tensor}`; there are {}", names.join(", ")),
     }
-}
-
-fn picks_rows(node: &Node) -> bool {
-    matches!(&node.op, Op::Gather(gather) if matches!(gather.axis, 0 | -2))
-}
-
-/// Packs a table and puts the unpacking behind every `Gather` of it.
-fn replace(graph: &mut Graph, table: ValueId, job: &EmbedJob) -> Result<()> {
-    let name = graph.value(table).name.clone();
-    let Some(tensor) = graph.constant(table).cloned() else { bail!("it is no constant") };
-    let (rows, columns) = (tensor.shape()[0], tensor.shape()[1]);
-    let mut x = tensor.to_f32();
-    // Half precision beside the codes at every width, as four bytes first.
-    let quantizer = Quantizer::new(job.method, columns, job.bits, Order::First, Isa::from_env()?)?;
-    let quantizer = quantizer.with_search(job.search).with_non_finite(job.non_finite);
-    let Format::Fused { bits, .. } = quantizer.format() else {
-        bail!("{} has codebooks, which this form of a network does not", job.method.name());
-    };
-    let stride = quantizer.format().row_bytes();
-    let mut bytes = vec![0; rows * stride];
-    quantizer.rows(0, &mut x, &mut bytes, &mut [])?;
-    let packed = PackedTable::new(quantizer.format(), bytes)?;
-
-    let codes: Vec<u8> =
-        packed.bytes().chunks_exact(stride).flat_map(|row| row[4..].iter().copied()).collect();
-    let parameter = |at: usize| {
-        let halves = packed.bytes().chunks_exact(stride);
-        let values: Vec<f32> = halves.map(|row| half(&row[at..at + 2])).collect();
-        Tensor::from_f32([rows, 1], values).cast(DType::F16)
-    };
-    let u8s = |shape: &[usize], values: Vec<u8>| Tensor::new(shape.to_vec(), Data::U8(values));
-    let dtype = tensor.dtype();
-    let constant = |graph: &mut Graph, what: &str, tensor: Tensor| {
-        let name = graph.fresh_name(&format!("{name}.{what}"));
-        graph.add_constant(name, tensor)
-    };
-    let per_byte = (8 / bits) as usize;
-    let code_bytes = columns / per_byte;
-    // At 8 bits there is nothing to unpack.
-    let shape: Vec<usize> = if bits == 8 { vec![rows, columns] } else { vec![rows, code_bytes, 1] };
-    let codes = constant(graph, "codes", u8s(&shape, codes)?);
-    let scale = constant(graph, "scale", parameter(0));
-    let bias = constant(graph, "bias", parameter(2));
-    let shifts = (0..per_byte).map(|i| (i as u32 * bits) as u8).collect();
-    let shifts = constant(graph, "shifts", u8s(&[per_byte], shifts)?);
-    let mask = constant(graph, "mask", u8s(&[], vec![((1u32 << bits) - 1) as u8])?);
-
-    let nodes: Vec<usize> = (0..graph.nodes.len())
-        .filter(|&n| picks_rows(&graph.nodes[n]) && graph.nodes[n].input(0) == Some(table))
-        .collect();
-    for n in nodes {
-        let label = graph.nodes[n].name.clone();
-        let Some(indices) = graph.nodes[n].input(1) else { bail!("`{label}` has no indices") };
-        let output = graph.nodes[n].outputs[0];
-        let node = |graph: &mut Graph, what: &str, op: Op, inputs: &[ValueId]| {
-            let name = graph.fresh_name(&format!("{label}.{what}"));
-            graph.add_node(name, op, inputs)
-        };
-        let gather = || Op::Gather(Gather { axis: 0 });
-        let mut value = node(graph, "codes", gather(), &[codes, indices]);
-        if bits < 8 {
-            value = node(graph, "shifted", Op::BitShift(BitShift { left: false }), &[value, shifts]);
-            value = node(graph, "masked", Op::BitwiseAnd(BitwiseAnd), &[value, mask]);
-            // All axes of the indices as they are, then the columns.
-            let extents = match rank(graph, indices) {
-                Some(rank) => {
-                    let extents: Vec<i64> = std::iter::repeat_n(0, rank).chain([columns as i64]).collect();
-                    constant(graph, "extents", Tensor::from_i64s(&extents))
-                }
-                None => {
-                    let columns = constant(graph, "columns", Tensor::from_i64s(&[columns as i64]));
-                    let shape = node(graph, "shape", Op::Shape(Shape::default()), &[indices]);
-                    node(graph, "extents", Op::Concat(Concat { axis: 0 }), &[shape, columns])
-                }
-            };
-            value = node(graph, "row", Op::Reshape(Reshape::default()), &[value, extents]);
-        }
-        value = node(graph, "float", Op::Cast(Cast { to: DType::F32 }), &[value]);
-        for (what, table, op) in [("scale", scale, Op::Mul(Mul)), ("bias", bias, Op::Add(Add))] {
-            let picked = node(graph, &format!("{what}.half"), gather(), &[table, indices]);
-            let wide = node(graph, &format!("{what}.float"), Op::Cast(Cast { to: DType::F32 }), &[picked]);
-            value = node(graph, &format!("with.{what}"), op, &[value, wide]);
-        }
-        if dtype != DType::F32 {
-            value = node(graph, "narrow", Op::Cast(Cast { to: dtype }), &[value]);
-        }
-        // The last node gives what the old one gave, under its name; the old one is dropped below.
-        for last in graph.nodes.iter_mut().filter(|node| node.outputs == [value]) {
-            last.outputs = vec![output];
-        }
-        graph.nodes[n].outputs.clear();
-    }
-    graph.nodes.retain(|node| !node.outputs.is_empty());
-    Ok(())
-}
-
-/// Axes of the indices, where the network says them.
-fn rank(graph: &Graph, indices: ValueId) -> Option<usize> {
-    let constant = graph.constant(indices).map(|t| t.shape().len());
-    constant.or_else(|| graph.value(indices).shape.as_ref().map(Vec::len))
-}
-
-fn half(bytes: &[u8]) -> f32 {
-    lowbit_embed::lookup::half_value(u16::from_le_bytes([bytes[0], bytes[1]]))
 }

@@ -41,7 +41,7 @@ fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
     for batch in batches {
         let mut batch = batch?;
         let n = batch.samples.len();
-        let input = load::input(&mut batch)?;
+        let input = load::input(&mut batch, first)?;
         let outputs: Vec<Vec<f32>> = networks
             .iter()
             .map(|network| Ok(network.run(&input)?.first().context("the network has no output")?.to_f32()))

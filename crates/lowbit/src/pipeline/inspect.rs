@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use lowbit_graph::passes::{self, Block, layer_name, weight_of};
-use lowbit_graph::{NodeId, ValueId};
+use lowbit_graph::{Node, NodeId, ValueId};
 use lowbit_quantize::describe::{layers_with_sites, macs};
 use lowbit_quantize::{Target, site};
 
 use super::load::{self, Loaded};
+use super::tables;
 use crate::blame::{Blame, Given};
 use crate::facade::DEFAULT_TARGET;
 use crate::{BlockInspection, Inspection, LayerInspection, ModelSource, OpCount};
@@ -18,11 +19,15 @@ pub(crate) fn inspect(model: &ModelSource) -> Result<Inspection> {
     let (graph, types) = (&network.graph, &network.types);
     let sites = site::find(graph, types, &Target::named(DEFAULT_TARGET)?);
     let with_sites = layers_with_sites(graph, &sites);
-    let layers = graph.nodes.iter().enumerate().map(|(n, node)| {
+    let packable = tables::of(graph);
+    let own = |node: &Node| Some(node.outputs[0]) == network.integers;
+    let nodes = graph.nodes.iter().enumerate().filter(|(_, node)| !own(node));
+    let layers = nodes.map(|(n, node)| {
         let own = with_sites.iter().find(|l| l.node == Some(NodeId(n)));
         let kinds = [
             own.and_then(|l| l.weight).map(|_| "weight"),
             own.and_then(|l| l.activation).map(|_| "activation"),
+            tables::picks_rows(node, &packable).then_some("table"),
         ];
         LayerInspection {
             name: node.name.clone(),
@@ -31,11 +36,15 @@ pub(crate) fn inspect(model: &ModelSource) -> Result<Inspection> {
             parameters: parameters(&network, NodeId(n)),
             macs: macs(graph, types, NodeId(n)),
             sites: kinds.into_iter().flatten().collect::<Vec<_>>().join(", "),
-            kept_float: sites.kept_float.iter().find(|k| k.node == node.name).map(|k| k.reason.clone()),
+            kept_float: sites
+                .kept_float
+                .iter()
+                .find(|k| k.node == node.name && !tables::picks_rows(node, &packable))
+                .map(|k| k.reason.clone()),
         }
     });
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
-    for node in &graph.nodes {
+    for node in graph.nodes.iter().filter(|node| !own(node)) {
         *counts.entry(node.op.name()).or_default() += 1;
     }
     let mut ops: Vec<OpCount> =

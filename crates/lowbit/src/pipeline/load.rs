@@ -3,8 +3,9 @@
 use anyhow::{Context, Result, anyhow, bail};
 use lowbit_data::{Batch, Batches, Dataset, Options, Preprocess};
 use lowbit_engine::{bindings, evaluate_for_pass};
+use lowbit_graph::ops::Cast;
 use lowbit_graph::passes::{prepare, prepare_to_train, specialize};
-use lowbit_graph::{Dim, Graph, TensorType};
+use lowbit_graph::{Dim, Graph, Node, Op, TensorType, Value, ValueId};
 use lowbit_onnx::{ReadOptions, check_finite};
 use lowbit_quantize::report::Model;
 use lowbit_tensor::{DType, Data, Tensor};
@@ -19,6 +20,9 @@ pub(super) const BATCH: usize = 128;
 pub(super) struct Loaded {
     /// Prepared: folded, fused, checked.
     pub(super) graph: Graph,
+    /// Where the file's input is of integers (indices of tables): the edge that holds them, behind the input of floats that
+    /// samples are fed to.
+    pub(super) integers: Option<ValueId>,
     /// Types at a batch of one.
     pub(super) types: Vec<Option<TensorType>>,
     /// Whether the file itself holds quantized edges or weights.
@@ -41,7 +45,14 @@ pub(super) fn network_to_train(model: &ModelSource) -> Result<(Graph, Loaded)> {
         let folded = loaded(graph.clone(), file_bytes)?;
         Ok((graph, folded))
     };
-    file(model).and_then(|read| prepared(read).with_context(|| unusable(model))).blame(Given::Model)
+    let read = |read| prepared(read).with_context(|| unusable(model));
+    let (graph, folded) = file(model).and_then(read).blame(Given::Model)?;
+    if let Some(integers) = folded.integers {
+        let name = &folded.graph.value(integers).name;
+        return Err(anyhow!("{model}: input `{name}` takes integers; training takes samples of floats"))
+            .blame(Given::Model);
+    }
+    Ok((graph, folded))
 }
 
 /// The graph of a file as it is there, and the file's size in bytes.
@@ -59,21 +70,55 @@ pub(super) fn network_bytes(bytes: &[u8]) -> Result<Loaded> {
 }
 
 /// Prepares a graph.
-pub(super) fn loaded(graph: Graph, file_bytes: u64) -> Result<Loaded> {
+pub(super) fn loaded(mut graph: Graph, file_bytes: u64) -> Result<Loaded> {
+    let integers = take_floats(&mut graph);
     let quantized =
         graph.nodes.iter().any(|n| matches!(n.op.name(), "QuantizeLinear" | "DequantizeLinear" | "IntQuant"));
     let graph = prepare(graph, &evaluate_for_pass)?;
     // Folding can make what no file holds: a batch norm over a negative variance, a division by zero.
     check_finite(&graph)?;
     let (_, types) = specialize(&graph, &bindings(&graph, 1), &evaluate_for_pass)?;
-    Ok(Loaded { graph, types, quantized, file_bytes })
+    Ok(Loaded { graph, integers, types, quantized, file_bytes })
+}
+
+/// Samples are float32. Where a network's one input is of integers, it is made an edge behind a cast of a float input, and
+/// returned; [`give_integers`] is the way back.
+pub(super) fn take_floats(graph: &mut Graph) -> Option<ValueId> {
+    let [integers] = graph.inputs[..] else { return None };
+    let Value { name, dtype, shape, .. } = graph.value(integers).clone();
+    let to = dtype.filter(|dtype| matches!(dtype, DType::I64 | DType::I32))?;
+    graph.inputs.clear();
+    let floats =
+        graph.add_input(graph.fresh_name(&format!("{name}.floats")), DType::F32, shape.unwrap_or_default());
+    let cast = Node {
+        name: graph.fresh_name(&format!("{name}.integers")),
+        op: Op::Cast(Cast { to }),
+        inputs: vec![Some(floats)],
+        outputs: vec![integers],
+    };
+    graph.nodes.insert(0, cast);
+    Some(integers)
+}
+
+/// Feeds `integers` again from outside, as the file that the graph came from says.
+pub(super) fn give_integers(graph: &mut Graph, integers: Option<ValueId>) {
+    if let Some(integers) = integers {
+        graph.nodes.retain(|node| node.outputs != [integers]);
+        graph.inputs = vec![integers];
+    }
 }
 
 impl Loaded {
+    /// The same with another graph, in which ids mean what they meant.
+    pub(super) fn with_graph(&self, graph: Graph) -> Result<Loaded> {
+        let (_, types) = specialize(&graph, &bindings(&graph, 1), &evaluate_for_pass)?;
+        Ok(Loaded { graph, types, ..*self })
+    }
+
     /// The network as reports describe it.
     pub(super) fn summary(&self, model: impl Into<ModelSource>) -> Model {
         let graph = &self.graph;
-        let describe = |id: &lowbit_graph::ValueId| {
+        let describe = |id: &ValueId| {
             let value = graph.value(*id);
             let ty = self.types[id.0].as_ref();
             let dims: Vec<String> = match (&value.shape, ty) {
@@ -92,12 +137,15 @@ impl Loaded {
         let nodes = (0..graph.nodes.len()).map(lowbit_graph::NodeId);
         Model {
             name: model.into().stem().unwrap_or_else(|| graph.name.clone()),
-            inputs: graph.inputs.iter().map(describe).collect(),
+            inputs: match &self.integers {
+                Some(integers) => vec![describe(integers)],
+                None => graph.inputs.iter().map(describe).collect(),
+            },
             outputs: graph.outputs.iter().map(describe).collect(),
             parameters: floats.map(|t| t.len() as u64).sum(),
             macs: nodes.map(|n| lowbit_quantize::describe::macs(graph, &self.types, n)).sum(),
             file_bytes: self.file_bytes,
-            nodes: graph.nodes.len(),
+            nodes: graph.nodes.len() - usize::from(self.integers.is_some()),
         }
     }
 
@@ -214,8 +262,24 @@ impl Samples {
     }
 }
 
-/// The input tensor of a batch.
-pub(super) fn input(batch: &mut Batch) -> Result<Tensor> {
+/// Whole numbers below this one are floats exactly.
+const LARGEST_WHOLE: f32 = 16_777_216.0;
+
+/// The input tensor of a batch for a network: floats in any case, which hold whole numbers where the file takes integers.
+pub(super) fn input(batch: &mut Batch, network: &Loaded) -> Result<Tensor> {
+    if let Some(integers) = network.integers {
+        let whole = |x: &f32| x.fract() == 0.0 && x.abs() < LARGEST_WHOLE;
+        if let Some(at) = batch.x.iter().position(|x| !whole(x)) {
+            let per_sample = (batch.x.len() / batch.samples.len().max(1)).max(1);
+            bail!(
+                "sample {}: {} at {} of input `{}`, which takes whole numbers below {LARGEST_WHOLE}",
+                batch.samples[at / per_sample],
+                batch.x[at],
+                at % per_sample,
+                network.graph.value(integers).name
+            );
+        }
+    }
     Ok(Tensor::new(batch.shape.clone(), Data::F32(std::mem::take(&mut batch.x)))?)
 }
 

@@ -18,10 +18,13 @@ use lowbit_tensor::Tensor;
 use super::load::{self, Loaded};
 use super::memory;
 use super::quantize::bits;
+use super::quantize_tables::Tables;
 
 /// A network with what calibration saw of it: what recipes work on.
 pub(super) struct Calibrated<'a> {
+    /// With rows of packed tables as they will be, if it has any.
     pub(super) network: &'a Loaded,
+    pub(super) tables: &'a Tables,
     pub(super) target: &'a Target,
     pub(super) sites: &'a Sites,
     pub(super) seen: &'a Observations,
@@ -48,7 +51,7 @@ pub(super) struct Quantized {
 impl Calibrated<'_> {
     /// What a recipe comes to.
     pub(super) fn plan(&self, recipe: &Recipe, run: &Run<'_>) -> Result<Plan> {
-        let Calibrated { network, target, sites, seen } = *self;
+        let Calibrated { network, target, sites, seen, .. } = *self;
         let (graph, types) = (&network.graph, network.types.as_slice());
         let plan = recipe.start(graph, sites, target)?;
         let bench = Workbench { graph, types, sites, seen, recipe, target, run };
@@ -60,7 +63,7 @@ impl Calibrated<'_> {
 
     /// What a recipe begins with: all but the steps that learn from samples, and how many those are.
     pub(super) fn outline(&self, recipe: &Recipe, run: &Run<'_>) -> Result<(Plan, usize)> {
-        let Calibrated { network, target, sites, seen } = *self;
+        let Calibrated { network, target, sites, seen, .. } = *self;
         let (graph, types) = (&network.graph, network.types.as_slice());
         let plan = recipe.start(graph, sites, target)?;
         let bench = Workbench { graph, types, sites, seen, recipe, target, run };
@@ -71,6 +74,8 @@ impl Calibrated<'_> {
     pub(super) fn write(&self, plan: Plan, origin: &Origin<'_>, check: &Tensor) -> Result<Quantized> {
         let graph = &self.network.graph;
         let mut lowered = qdq(graph, self.sites, &plan, origin.flavour)?;
+        self.tables.write(&mut lowered)?;
+        load::give_integers(&mut lowered, self.network.integers);
         for (key, value) in [
             ("lowbit.recipe", origin.recipe.text.trim()),
             ("lowbit.bits", &bits(&plan, self.sites)),

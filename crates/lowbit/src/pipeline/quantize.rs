@@ -25,6 +25,7 @@ use super::calibrate::{calibrate, labelled};
 use super::load::{self, Loaded, Wanted};
 use super::memory;
 use super::plan::{Calibrated, Origin};
+use super::quantize_tables::{self, Tables};
 use super::score::{Variant, first_output, score, self_score};
 use super::stages::Stages;
 use super::state::{Identity, StateFile};
@@ -42,10 +43,12 @@ pub(crate) fn quantize(job: &QuantizeJob, progress: &dyn Progress) -> Result<Out
 
 /// The built-in recipe of that name, or the file at that path.
 pub(super) fn recipe(name: &str) -> Result<Recipe> {
-    match text_of(name)? {
-        None => Ok(Recipe::named(name)?),
-        Some((stem, text)) => Recipe::parse(&stem, &text).with_context(|| format!("cannot use {name}")),
-    }
+    let recipe = match text_of(name)? {
+        None => Recipe::named(name)?,
+        Some((stem, text)) => Recipe::parse(&stem, &text).with_context(|| format!("cannot use {name}"))?,
+    };
+    quantize_tables::method(&recipe)?;
+    Ok(recipe)
 }
 
 /// The built-in target of that name, or the file at that path; what that extends may be a file beside it.
@@ -73,16 +76,22 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
         (recipe(&job.recipe).blame(Given::Recipe)?, target(&job.target).blame(Given::Recipe)?);
     let flavour = Flavour::named(job.flavour.as_deref().unwrap_or(&target.flavour)).blame(Given::Recipe)?;
     let seed = job.seed.unwrap_or(recipe.seed);
-    let network = load::network(&job.model)?;
-    if network.quantized {
+    let float = load::network(&job.model)?;
+    if float.quantized {
         return Err(anyhow!(
             "{} is quantized already; quantize the float network it was made from",
             job.model
         ))
         .blame(Given::Model);
     }
-    let sites = site::find(&network.graph, &network.types, &target);
-    if sites.weights.is_empty() {
+    // Tables need no samples: from here on the network is the one with their rows as they will be.
+    let (tables, packed) = Tables::pack(&float, &recipe)?;
+    let network = packed.as_ref().unwrap_or(&float);
+    let mut sites = site::find(&network.graph, &network.types, &target);
+    for reader in tables.readers(&network.graph) {
+        sites.kept_float.retain(|kept| kept.node != reader);
+    }
+    if sites.weights.is_empty() && tables.is_empty() {
         return Err(anyhow!(
             "{}: nothing to quantize for target `{}`{}",
             job.model,
@@ -92,12 +101,12 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
         .blame(Given::Model);
     }
     let wanted = Wanted { preprocess: job.preprocess.as_deref(), skip: 0, limit: job.limit, seed };
-    let samples = load::samples(&job.data, &network, &wanted, job.validation.is_none())?;
+    let samples = load::samples(&job.data, network, &wanted, job.validation.is_none())?;
     let validation = match &job.validation {
         None => None,
         Some(data) => {
             let preprocess = Wanted { limit: None, ..wanted };
-            Some(load::samples(data, &network, &preprocess, true)?)
+            Some(load::samples(data, network, &preprocess, true)?)
         }
     };
     let preprocess_toml = toml::to_string(&samples.options.preprocess)?;
@@ -111,12 +120,14 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     stages.notes(samples.assumed.clone());
     let folder = job.state.as_deref().map_or_else(std::env::temp_dir, folder_of);
     let budget = memory::budget(job.cache_bytes, folder);
-    let seen = calibrate(&network, &sites, needs, &samples, &budget, &stages)?;
-    let calibrated = Calibrated { network: &network, target: &target, sites: &sites, seen: &seen.edges };
+    stages.notes(tables.notes.iter().cloned());
+    let seen = calibrate(network, &sites, needs, &samples, &budget, &stages)?;
+    let calibrated =
+        Calibrated { network, tables: &tables, target: &target, sites: &sites, seen: &seen.edges };
     stages.begin("plan", None);
     let state = match (state, &seen.samples) {
         (Some(state), Some((_, hash))) => {
-            let identity = identity(&network, &recipe, &target, hash, seed, job.effort)?;
+            let identity = identity(network, &recipe, &target, hash, seed, job.effort)?;
             let (state, note) = state.resume(&identity, job.fresh);
             stages.notes(note);
             Some(state)
@@ -146,7 +157,7 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     };
     stages.notes(spilled(&budget));
     let mut report = Report {
-        model: network.summary(&job.model),
+        model: float.summary(&job.model),
         job: report::Job {
             recipe: recipe.name.clone(),
             recipe_toml: recipe.text.clone(),
@@ -161,6 +172,7 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
         },
         layers: layers(&network.graph, &network.types, &sites, &plan, &seen.edges),
+        tables: tables.about(),
         kept_float: sites.kept_float.clone(),
         ..Report::default()
     };
@@ -180,13 +192,22 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
         bytes: quantized.bytes.len(),
     };
     report.scores = match &validation {
-        Some(samples) => score(&network, &[variant], samples.batches()?.map(|b| labelled(b?)), &stages)?,
+        Some(samples) => {
+            score(&float, &[variant], samples.batches()?.map(|b| labelled(b?, &float)), &stages)?
+        }
         None => {
             stages.note(format!(
                 "scored on {} calibration samples; give --validation for an unbiased figure",
                 seen.kept.iter().map(|k| k.input.shape()[0]).sum::<usize>()
             ));
-            self_score(&network, &variant, &seen.kept, &stages)?
+            match tables.is_empty() {
+                true => self_score(&float, &variant, &seen.kept, &stages)?,
+                // What calibration kept is of the network with packed tables.
+                false => {
+                    let kept = seen.kept.iter().map(|k| Ok((k.input.clone(), k.labels.clone())));
+                    score(&float, &[variant], kept, &stages)?
+                }
+            }
         }
     };
     windows(&calibrated, &quantized.plan, check, &mut report)?;

@@ -33,13 +33,15 @@ fn work(job: &RunJob, progress: &dyn Progress) -> Result<Vec<(String, Tensor)>> 
         let n = batch.samples.len();
         index.extend(batch.samples.iter().map(|&i| i as i64));
         labels.extend(batch.labels.take().unwrap_or_default().into_iter().map(i64::from));
-        let input = load::input(&mut batch)?;
+        let input = load::input(&mut batch, &loaded)?;
         for ((rows, output), id) in outputs.iter_mut().zip(network.run(&input)?).zip(&loaded.graph.outputs) {
             let place = || format!("output `{}`", loaded.graph.value(*id).name);
             rows.push(output, n).with_context(place)?;
         }
         if job.with_samples {
-            seen.push(input, n)?;
+            // As the file takes them.
+            let dtype = loaded.integers.and_then(|id| loaded.graph.value(id).dtype);
+            seen.push(dtype.map_or(input.clone(), |dtype| input.cast(dtype)), n)?;
         }
         stages.advance(n);
     }

@@ -9,7 +9,7 @@ use lowbit_runtime::{Left, Options, Session, lower};
 use lowbit_tensor::Tensor;
 use lowbit_tensor::number::decode;
 
-use super::load::{Loaded, with_threads};
+use super::load::{self, Loaded, with_threads};
 use crate::ModelSource;
 use crate::blame::{Blame, Given};
 use crate::facade::Engine;
@@ -34,7 +34,11 @@ impl Runner {
     /// `model` is where `loaded` was read from: the integer runtime lowers the file as it is.
     pub(super) fn new(engine: Engine, model: &ModelSource, loaded: &Loaded) -> Result<Runner> {
         let place = || format!("cannot run {model} on integers");
-        let read = || model.read(ReadOptions::default());
+        let read = || -> Result<Graph> {
+            let mut graph = model.read(ReadOptions::default())?;
+            load::take_floats(&mut graph);
+            Ok(graph)
+        };
         Ok(match engine {
             Engine::Simulated => Runner::Float(Box::new(Network::new(&loaded.graph)?)),
             Engine::Float => Runner::Float(Box::new(Network::new(&without_rounding(&loaded.graph))?)),

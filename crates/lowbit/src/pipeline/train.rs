@@ -31,6 +31,7 @@ use super::load::{self, Loaded, Wanted};
 use super::memory;
 use super::plan::{Calibrated, Origin};
 use super::quantize::{bits, folder_of, target, text_of};
+use super::quantize_tables::Tables;
 use super::score::{Variant, first_output, score};
 use super::stages::Stages;
 use crate::Progress;
@@ -104,7 +105,7 @@ fn run(job: &TrainJob, progress: &dyn Progress) -> Result<Outcome> {
     let budget = memory::budget(job.cache_bytes, folder);
     let (data, hash) = data::read(&float, &samples, &budget, &stages)?;
     if recipe.train.batch_norm == BatchNorm::Insert && batch_norm::is_folded(&graph) {
-        let batches = data::first_batches(&samples, MEASURED)?;
+        let batches = data::first_batches(&float, &samples, MEASURED)?;
         graph = batch_norm::insert(&graph, &batches)?;
         stages.note(
             "the file has its batch normalization folded: put back for training, folded again in the end",
@@ -308,7 +309,7 @@ impl Task<'_> {
         let network = Network::new(&simulate(&loaded.graph, &sites, &plan))?;
         let mut comparison = Comparison::new(1);
         for batch in samples.batches()? {
-            let (input, labels) = labelled(batch?)?;
+            let (input, labels) = labelled(batch?, &loaded)?;
             let labels = labels.context("validation samples have no labels")?;
             let output = first_output(&network, &[input])?;
             comparison.add(&[&output], loaded.classes(), Some(&labels));
@@ -370,8 +371,13 @@ impl Task<'_> {
                 if shadows.values.len() == network.graph.values.len() { &shadows } else { &network.graph };
             report.layers = layers(beside, &network.types, &sites, &plan, &seen.edges);
             report.kept_float = sites.kept_float.clone();
-            let calibrated =
-                Calibrated { network: &network, target: self.target, sites: &sites, seen: &seen.edges };
+            let calibrated = Calibrated {
+                network: &network,
+                tables: &Tables::default(),
+                target: self.target,
+                sites: &sites,
+                seen: &seen.edges,
+            };
             let preprocess_toml = report.job.preprocess_toml.clone();
             let origin = Origin {
                 recipe: &self.recipe.bits,
@@ -397,7 +403,7 @@ impl Task<'_> {
         if let Some(validation) = validation {
             let variant =
                 Variant { name: &self.recipe.bits.name, bits, network: &written, bytes: bytes.len() };
-            let batches = validation.batches()?.map(|batch| labelled(batch?));
+            let batches = validation.batches()?.map(|batch| labelled(batch?, self.float));
             report.scores = score(self.float, &[variant], batches, self.stages)?;
         }
         Ok(bytes)

@@ -44,6 +44,7 @@ pub fn report(report: &Report) -> String {
         layers::table(report),
         activations::section(report),
         windows::section(report),
+        run::embedding_tables(report),
         run::kept_float(report),
         run::stages(report),
         run::reproduce(report),

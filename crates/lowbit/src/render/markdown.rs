@@ -42,6 +42,7 @@ pub fn report(report: &Report) -> String {
     for (title, table) in [
         ("Layers", tables::layers(report)),
         ("Windows of operands", tables::windows(report)),
+        ("Embedding tables", tables::embedding_tables(report)),
         ("Kept in float", tables::kept_float(report)),
         ("Time", tables::stages(report)),
     ] {

@@ -161,6 +161,35 @@ pub(super) fn places(used: &WindowUse) -> String {
     texts.join(" ")
 }
 
+/// Embedding tables.
+pub(super) fn embedding_tables(report: &Report) -> Table {
+    let mut table = Table::new(&[
+        ("table", Left),
+        ("rows", Right),
+        ("columns", Right),
+        ("bits", Right),
+        ("method", Left),
+        ("loss", Right),
+        ("before", Right),
+        ("after", Right),
+        ("smaller", Right),
+    ]);
+    for packed in &report.tables {
+        table.push(vec![
+            packed.name.clone(),
+            units::grouped(packed.rows as u64),
+            units::grouped(packed.columns as u64),
+            packed.bits.to_string(),
+            packed.method.clone(),
+            units::real(packed.loss as f32),
+            units::bytes(packed.float_bytes),
+            units::bytes(packed.bytes),
+            units::ratio(packed.float_bytes, packed.bytes),
+        ]);
+    }
+    table
+}
+
 /// What stayed in float.
 pub(super) fn kept_float(report: &Report) -> Table {
     let mut table = Table::new(&[("node", Left), ("operator", Left), ("why it stays float", Left)]);

@@ -39,6 +39,7 @@ pub fn report(report: &Report, style: Style) -> String {
     out.section("Layers", &tables::layers(report));
     out.worst(report);
     out.section("Windows of operands", &tables::windows(report));
+    out.section("Embedding tables", &tables::embedding_tables(report));
     out.section("Kept in float", &tables::kept_float(report));
     if !report.notes.is_empty() {
         out.heading("Notes");

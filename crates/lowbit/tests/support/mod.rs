@@ -33,6 +33,7 @@ pub(crate) fn report(depth: usize) -> Report {
             version: "0.1.0".into(),
         },
         scores: scores(&layers),
+        tables: Vec::new(),
         kept_float: vec![
             kept("pool", "GlobalAveragePool", "the target has no integer form of this operator"),
             kept("softmax", "Softmax", "its output is read by nobody but the caller"),

@@ -58,6 +58,6 @@ pub(super) fn read(
 }
 
 /// The first batches as the network takes them.
-pub(super) fn first_batches(samples: &Samples, count: usize) -> Result<Vec<Tensor>> {
-    samples.batches()?.take(count).map(|batch| load::input(&mut batch?)).collect()
+pub(super) fn first_batches(network: &Loaded, samples: &Samples, count: usize) -> Result<Vec<Tensor>> {
+    samples.batches()?.take(count).map(|batch| load::input(&mut batch?, network)).collect()
 }

@@ -4,8 +4,8 @@ use lowbit_quantize::report::Report;
 use maud::html;
 
 use super::Section;
-use super::parts::{Kind, bar, copyable, prose};
-use crate::render::units;
+use super::parts::{Kind, bar, copyable, prose, table};
+use crate::render::{tables, units};
 
 pub(super) fn notes(report: &Report) -> Option<Section> {
     if report.notes.is_empty() {
@@ -13,6 +13,15 @@ pub(super) fn notes(report: &Report) -> Option<Section> {
     }
     let body = html! { ul.notes { @for note in &report.notes { li { (prose(note)) } } } };
     Some(Section { id: "notes", title: "Notes", lead: String::new(), body })
+}
+
+pub(super) fn embedding_tables(report: &Report) -> Option<Section> {
+    if report.tables.is_empty() {
+        return None;
+    }
+    let lead = "Each row has a scale and a bias of its own. The loss is the length of the error over that of the table.";
+    let body = table(&tables::embedding_tables(report));
+    Some(Section { id: "tables", title: "Embedding tables", lead: lead.to_owned(), body })
 }
 
 pub(super) fn kept_float(report: &Report) -> Option<Section> {
