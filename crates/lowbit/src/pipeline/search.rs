@@ -30,6 +30,7 @@ use super::load::{self, Loaded, Wanted};
 use super::memory;
 use super::plan::Calibrated;
 use super::quantize::target;
+use super::quantize_tables::Tables;
 use super::stages::Stages;
 use crate::Progress;
 use crate::facade::{Found, Goal, SearchJob, SearchReport};
@@ -158,7 +159,14 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     let priced = points::Priced::new(&trials, &space, &pricing, timed.is_ok());
     let order = choose::order(job.goal, &priced)?;
     let maker = Maker {
-        calibrated: Calibrated { network: &network, target: &target, sites: &sites, seen: &seen.edges },
+        // Tables stay float: a strategy is about layers and edges.
+        calibrated: Calibrated {
+            network: &network,
+            tables: &Tables::default(),
+            target: &target,
+            sites: &sites,
+            seen: &seen.edges,
+        },
         space: &space,
         lent: &lent,
         flavour,
