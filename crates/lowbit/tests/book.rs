@@ -1,7 +1,8 @@
 //! The documentation keeps its word: commands run, recipes parse, links lead somewhere, quoted messages are the program's.
 //!
 //! Pages are run in the order of `docs/SUMMARY.md` in one folder that begins empty; the README's commands, which speak of a
-//! user's files, find small files of those names. Training in them takes one epoch where they do not say how many.
+//! user's files, find small files of those names. Where they do not say how much, training takes one epoch and a search 24
+//! samples.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::process::Command;
 
 use lowbit::facade;
 use lowbit_quantize::recipe::Recipe;
+use lowbit_quantize::target::Target;
 use lowbit_train::{TrainRecipe, listing};
 
 /// Set, it lets the generated page be written instead of compared.
@@ -74,12 +76,16 @@ fn commands(block: &Block) -> Vec<Vec<String>> {
 
 /// Runs the commands of a page in a folder; how many there were.
 fn run(page: &Path, folder: &Path) -> usize {
-    let all: Vec<_> = blocks(&read(page)).iter().flat_map(commands).collect();
+    let shell = |block: &&Block| matches!(block.info.as_str(), "" | "console");
+    let all: Vec<_> = blocks(&read(page)).iter().filter(shell).flat_map(commands).collect();
     for arguments in &all {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lowbit"));
         command.current_dir(folder).args(arguments);
-        if arguments[0] == "train" && !arguments.iter().any(|argument| argument == "--epochs") {
-            command.args(["--epochs", "1"]);
+        let says = |option: &str| arguments.iter().any(|argument| argument == option);
+        match arguments[0].as_str() {
+            "train" if !says("--epochs") => _ = command.args(["--epochs", "1"]),
+            "search" if says("--data") && !says("--limit") => _ = command.args(["--limit", "24"]),
+            _ => {}
         }
         let output = command.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
@@ -179,10 +185,12 @@ fn recipes_of_the_book_parse() {
     for page in pages().into_iter().chain([root().join("README.md")]) {
         for block in blocks(&read(&page)).iter().filter(|block| block.info == "toml") {
             let text = block.lines.join("\n");
-            let trains = text.contains("[train]");
-            let error = match trains {
-                true => TrainRecipe::parse("page", &text).err().map(|error| error.to_string()),
-                false => Recipe::parse("page", &text).err().map(|error| error.to_string()),
+            let error = if text.contains("[train]") {
+                TrainRecipe::parse("page", &text).err().map(|error| error.to_string())
+            } else if text.contains("[[op]]") {
+                Target::parse("page", &text).err().map(|error| error.to_string())
+            } else {
+                Recipe::parse("page", &text).err().map(|error| error.to_string())
             };
             assert!(error.is_none(), "{}: {}\n{text}", page.display(), error.unwrap_or_default());
             count += 1;

@@ -117,9 +117,8 @@ fn tables_are_quantized_with_the_layers_and_reported() {
     let folder = folder();
     let at = folder.path();
     for (recipe, bits, row) in [("w8a8", 8, 20), ("w4a8", 4, 12)] {
-        let line = format!(
-            "quantize float.onnx --data ids.npy --recipe {recipe} -o {recipe}.onnx --report r.json"
-        );
+        let line =
+            format!("quantize float.onnx --data ids.npy --recipe {recipe} -o {recipe}.onnx --report r.json");
         let told = done(at, &line);
         assert!(told.contains("Embedding tables") && told.contains("items"), "{told}");
         let report: serde_json::Value =

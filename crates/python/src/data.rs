@@ -124,7 +124,8 @@ impl Spool {
         labels: Option<PyReadonlyArray1<'_, i64>>,
         name: &str,
     ) -> PyResult<Data> {
-        let kept = std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), Kept::new(0));
+        let kept =
+            std::mem::replace(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner), Kept::new(0));
         open(py, name, descr, &shape, Arc::new(kept), labels)
     }
 }

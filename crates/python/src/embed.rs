@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::Context;
-use lowbit::embedding::{EmbedError, EmbedJob, METHODS, Method, NonFinite, Order, Search, Source, TableSource};
+use lowbit::embedding::{
+    EmbedError, EmbedJob, METHODS, Method, NonFinite, Order, Search, Source, TableSource,
+};
 use lowbit::facade;
 use numpy::{IntoPyArray, PyArray1, PyArray2, PyArrayMethods, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -94,7 +96,8 @@ pub(crate) fn embed(
     progress: Option<Py<PyAny>>,
 ) -> PyResult<(Embedded, Report)> {
     let counts = counts.map(|table| table.0.clone());
-    let job = job(py, table, tensor, bits, method, compatible, layout, clusters, counts, non_finite, threads)?;
+    let job =
+        job(py, table, tensor, bits, method, compatible, layout, clusters, counts, non_finite, threads)?;
     let (file, report) = work::run(py, progress, |progress| {
         let file = tempfile::tempfile().context("cannot make a temporary file")?;
         // The name says the container, and is what messages call the file.
@@ -160,7 +163,13 @@ fn job(
         order: named(py, "layout", layout, &Order::ALL, Order::name)?,
         clusters,
         counts,
-        non_finite: named(py, "non_finite", non_finite, &[NonFinite::Refuse, NonFinite::Keep], non_finite_name)?,
+        non_finite: named(
+            py,
+            "non_finite",
+            non_finite,
+            &[NonFinite::Refuse, NonFinite::Keep],
+            non_finite_name,
+        )?,
         compare: Vec::new(),
         compare_rows: 0,
         threads,

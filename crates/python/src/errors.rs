@@ -77,7 +77,11 @@ pub(crate) fn in_python(text: &str) -> String {
         } else {
             out.push_str(&name.replace('-', "_"));
             out.push('=');
-            out.push_str(rest.strip_prefix(' ').filter(|r| r.starts_with(|c: char| c.is_ascii_digit())).unwrap_or(rest));
+            out.push_str(
+                rest.strip_prefix(' ')
+                    .filter(|r| r.starts_with(|c: char| c.is_ascii_digit()))
+                    .unwrap_or(rest),
+            );
         }
     }
     out

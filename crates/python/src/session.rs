@@ -46,7 +46,11 @@ impl Session {
 
     #[getter]
     fn float_nodes(&self) -> Vec<String> {
-        self.session.left().iter().map(|left| format!("{} `{}` {}", left.op, left.node, left.reason)).collect()
+        self.session
+            .left()
+            .iter()
+            .map(|left| format!("{} `{}` {}", left.op, left.node, left.reason))
+            .collect()
     }
 
     /// All outputs of `x`, samples one after the other.
