@@ -1,7 +1,7 @@
 //! What lowbit writes, checked by tools that are not ours: the ONNX checker, ONNX Runtime, and a browser.
 //!
-//! The tools live in a virtual environment that is made here from pinned versions; `scripts/check_exports.py` says
-//! what is checked.
+//! The tools live in a virtual environment that is made here from pinned versions, as do those of the Python package;
+//! `scripts/check_exports.py` says what is checked.
 
 use std::path::{Path, PathBuf};
 
@@ -15,13 +15,10 @@ pub(crate) fn check(project: &Project) -> Result<Outcome> {
     if project.fast {
         return Ok(Outcome::Skipped("--fast: written files were not checked by ONNX Runtime".into()));
     }
-    // The profile of the tests: their objects are there already, and a release build takes longer than it saves.
-    succeed(&mut project.cargo(&["build", "--package", "lowbit", "--bins", "--examples", "--locked"]))?;
-    let python = environment(project)?;
-    let lowbit = project.target().join("debug").join(program("lowbit"));
-    succeed(project.command(&python).arg("scripts/check_book.py").arg("--lowbit").arg(&lowbit))?;
+    let (program, python) = (build(project)?, environment(project)?);
+    succeed(project.command(&python).arg("scripts/check_book.py").arg("--lowbit").arg(&program))?;
     let mut command = project.command(python);
-    command.arg("scripts/check_exports.py").arg("--lowbit").arg(lowbit);
+    command.arg("scripts/check_exports.py").arg("--lowbit").arg(program);
     // Real networks and photographs lie beside the checkout, where there are any.
     let shared = project.path("../shared");
     if shared.is_dir() {
@@ -34,8 +31,16 @@ pub(crate) fn check(project: &Project) -> Result<Outcome> {
     Ok(Outcome::Remark("no ../shared: only the embedded network was checked".into()))
 }
 
+/// The program, in the profile of the tests: their objects are there already, and a release build takes longer than it saves.
+/// The crate of the Python package is named too, so that both are built with the same features, and nothing twice.
+pub(crate) fn build(project: &Project) -> Result<PathBuf> {
+    let packages = ["--package", "lowbit", "--package", "lowbit-python"];
+    succeed(project.cargo(&["build", "--bins", "--locked"]).args(packages))?;
+    Ok(project.target().join("debug").join(program("lowbit")))
+}
+
 /// The interpreter of `.venv`, made anew whenever the pinned versions are not those it was made from.
-fn environment(project: &Project) -> Result<PathBuf> {
+pub(crate) fn environment(project: &Project) -> Result<PathBuf> {
     let folder = project.path(".venv");
     let python = if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
     let wanted = std::fs::read_to_string(project.path(REQUIREMENTS)).context(REQUIREMENTS)?;

@@ -7,6 +7,7 @@
 mod exports;
 mod licences;
 mod proofs;
+mod python;
 mod results;
 mod rust;
 mod step;
@@ -26,11 +27,15 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Format, lints, Rust tests, documentation, licences, and what is written checked by other tools
+    /// Format, lints, Rust tests, documentation, licences, what is written checked by other tools, and the Python package
     Test {
         /// Leave out what needs Python
         #[arg(long)]
         fast: bool,
+
+        /// Also the tests of the Python package that need PyTorch (3 GB, installed into `target/torch`)
+        #[arg(long)]
+        torch: bool,
 
         /// Only the steps of these names, such as `lints`
         #[arg(long, value_name = "STEP")]
@@ -63,14 +68,15 @@ const STEPS: &[Step] = &[
     Step { name: "doctests", run: rust::doctests },
     Step { name: "documentation", run: rust::documentation },
     Step { name: "exports", run: exports::check },
+    Step { name: "python", run: python::check },
 ];
 
 fn main() -> ExitCode {
-    let (steps, fast, only) = match Cli::parse().task {
-        Task::Test { fast, only } => (STEPS, fast, only),
-        Task::Proofs { only } => (proofs::STEPS, false, only),
+    let (steps, fast, torch, only) = match Cli::parse().task {
+        Task::Test { fast, torch, only } => (STEPS, fast, torch, only),
+        Task::Proofs { only } => (proofs::STEPS, false, false, only),
         Task::Results { only, threads } => {
-            return match results::run(&Project::here(false), &only, threads) {
+            return match results::run(&Project::here(false, false), &only, threads) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => {
                     eprintln!("error: {error:#}");
@@ -85,5 +91,5 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let steps = steps.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name));
-    if step::run_all(steps, &Project::here(fast)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if step::run_all(steps, &Project::here(fast, torch)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

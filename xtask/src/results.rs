@@ -209,7 +209,7 @@ mod tests {
 
     #[test]
     fn tables_parse_and_name_files_that_exist() {
-        let project = Project::here(false);
+        let project = Project::here(false, false);
         let File { table: tables } =
             toml::from_str(&fs::read_to_string(project.path(TABLES)).unwrap()).unwrap();
         assert!(tables.len() > 3);

@@ -25,13 +25,15 @@ pub(crate) struct Project {
     root: PathBuf,
     /// Whether to leave out what needs Python.
     pub(crate) fast: bool,
+    /// Whether to do what needs PyTorch.
+    pub(crate) torch: bool,
 }
 
 impl Project {
     /// The checkout that this program was built from.
-    pub(crate) fn here(fast: bool) -> Project {
+    pub(crate) fn here(fast: bool, torch: bool) -> Project {
         let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-        Project { root: own.parent().unwrap_or(own).to_owned(), fast }
+        Project { root: own.parent().unwrap_or(own).to_owned(), fast, torch }
     }
 
     /// A path inside it.

@@ -4,11 +4,14 @@
 //! be read or written; 2: the command line makes no sense.
 
 mod bench;
+mod completions;
 mod demo;
+mod doctor;
 mod embed;
 mod evaluate;
 mod files;
 mod inspect;
+mod man;
 mod methods;
 mod ops;
 mod outcome;
@@ -35,9 +38,17 @@ use clap::{Parser, Subcommand};
     name = "lowbit",
     version,
     disable_help_subcommand = true,
-    before_help = "Example: lowbit quantize model.onnx --data photos/ --recipe w4a4-aciq -o small.onnx"
+    before_help = "Example: lowbit quantize model.onnx --data photos/ --recipe w4a4-aciq -o small.onnx",
+    after_help = "Every command takes -q, --quiet (say nothing but errors and what was asked to be printed) and -v, --verbose (say each \
+        stage and note, on a line of its own)."
 )]
 struct Cli {
+    // Hidden, as they would be in the help of each command; the help of the whole says them.
+    #[arg(short, long, global = true, hide = true, conflicts_with = "verbose")]
+    quiet: bool,
+    #[arg(short, long, global = true, hide = true)]
+    verbose: bool,
+
     #[command(subcommand)]
     command: Command,
 }
@@ -57,11 +68,16 @@ enum Command {
     Targets(targets::Args),
     Ops(ops::Args),
     Zoo(zoo::Args),
+    Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
 
 pub(crate) fn main() -> ExitCode {
     // Clap prints help, version and usage errors itself, the latter with exit code 2.
-    match dispatch(Cli::parse().command) {
+    let cli = Cli::parse();
+    print::set_loudness(cli.quiet, cli.verbose);
+    match dispatch(cli.command) {
         Ok(()) => ExitCode::SUCCESS,
         // Whoever read our output has seen enough (`lowbit ops | head`).
         Err(error) if print::is_closed_pipe(&error) => ExitCode::SUCCESS,
@@ -87,6 +103,9 @@ fn dispatch(command: Command) -> Result<()> {
         Command::Targets(args) => targets::run(&args),
         Command::Ops(args) => ops::run(&args),
         Command::Zoo(args) => zoo::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

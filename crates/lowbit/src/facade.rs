@@ -260,7 +260,7 @@ pub struct NodeTime {
 }
 
 /// An instruction set that kernels are built for and this machine has.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct KernelSet {
     /// The name that `LOWBIT_ISA` takes.
     pub name: &'static str,

@@ -31,6 +31,7 @@ pub(crate) use embed_onnx::embed_network;
 pub(crate) use evaluate::evaluate;
 pub(crate) use inspect::{input_shape, inspect};
 pub(crate) use measure::measure;
+pub(crate) use memory::available as free_memory;
 pub(crate) use quantize::{quantize, target};
 pub(crate) use run::run;
 pub(crate) use runner::session;

@@ -27,6 +27,6 @@ pub(super) fn run(args: &Args) -> Result<()> {
         demo.files.into_iter().map(|(name, bytes)| (args.out.join(name), bytes)).collect();
     whole.push((args.out.join("report.html"), render::html::report(&demo.report).into_bytes()));
     files::write(&whole)?;
-    print::out(&render::text::report(&demo.report, print::style()))?;
+    print::told(&render::text::report(&demo.report, print::style()))?;
     print::written(&whole)
 }

@@ -162,7 +162,7 @@ fn network(output: &Path, args: &Args) -> Result<()> {
     let whole = [(output.to_owned(), bytes)];
     files::write(&whole)?;
     let [(_, bytes)] = &whole;
-    print::out(&format!(
+    print::told(&format!(
         "{}: {} · {} → {}\n",
         args.method.name(),
         tables.join(", "),
@@ -188,11 +188,15 @@ fn finish(place: Option<(&Path, tempfile::NamedTempFile)>) -> Result<()> {
     let Some((path, file)) = place else { return Ok(()) };
     let bytes = file.as_file().metadata()?.len();
     files::finish(file, path)?;
-    print::out(&format!("\nwrote {} ({})\n", path.display(), render::units::bytes(bytes)))
+    print::told(&format!("\nwrote {} ({})\n", path.display(), render::units::bytes(bytes)))
 }
 
 fn keep(report: &EmbedReport, args: &Args) -> Result<()> {
-    print::out(&render::embedding::text(report, print::style()))?;
+    if args.output.is_none() {
+        print::out(&render::embedding::text(report, print::style()))?;
+    } else {
+        print::told(&render::embedding::text(report, print::style()))?;
+    }
     let Some(file) = &args.report else { return Ok(()) };
     let text = match file.form() {
         Form::Html => render::html::embedding::page(report),

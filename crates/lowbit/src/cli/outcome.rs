@@ -24,6 +24,6 @@ pub(super) fn keep(outcome: Outcome, output: Option<&Path>, report: Option<&Repo
         // A state that stays behind is only clutter: the next run says that it is done.
         let _ = std::fs::remove_file(state);
     }
-    print::out(&render::text::report(&outcome.report, print::style()))?;
+    print::told(&render::text::report(&outcome.report, print::style()))?;
     print::written(&whole)
 }

@@ -1,12 +1,40 @@
 //! Words on the terminal: results to stdout, errors to stderr.
 
 use std::io::{self, ErrorKind, Write};
+use std::sync::OnceLock;
 
 use anyhow::{Error, Result};
 use lowbit::render::text::{Style, printable};
 use lowbit::render::units;
 
 use super::files::File;
+
+/// How much is said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loudness {
+    /// Nothing but errors, and what a command is there to print.
+    Quiet,
+    Usual,
+    /// Each stage and note too, wherever stderr goes.
+    Verbose,
+}
+
+static LOUDNESS: OnceLock<Loudness> = OnceLock::new();
+
+/// Said once, before anything else is.
+pub(super) fn set_loudness(quiet: bool, verbose: bool) {
+    let loudness = match (quiet, verbose) {
+        (true, _) => Loudness::Quiet,
+        (_, true) => Loudness::Verbose,
+        _ => Loudness::Usual,
+    };
+    // Only ever set here.
+    let _ = LOUDNESS.set(loudness);
+}
+
+pub(super) fn loudness() -> Loudness {
+    LOUDNESS.get().copied().unwrap_or(Loudness::Usual)
+}
 
 /// What stdout can show: no limit of width and no colour unless it is a terminal; `NO_COLOR` is respected.
 pub(super) fn style() -> Style {
@@ -25,19 +53,26 @@ pub(super) fn out(text: &str) -> Result<()> {
     Ok(stdout.flush()?)
 }
 
+/// Prints what a command has to tell beside the files it writes.
+pub(super) fn told(text: &str) -> Result<()> {
+    if loudness() == Loudness::Quiet { Ok(()) } else { out(text) }
+}
+
 /// Says which files were written.
 pub(super) fn written(files: &[File]) -> Result<()> {
     let mut text = String::new();
     for (path, bytes) in files {
         text.push_str(&format!("\nwrote {} ({})", path.display(), units::bytes(bytes.len() as u64)));
     }
-    if text.is_empty() { Ok(()) } else { out(&(text + "\n")) }
+    if text.is_empty() { Ok(()) } else { told(&(text + "\n")) }
 }
 
 /// Prints an error and what caused it.
 pub(super) fn error(error: &Error) {
     let mut said = error.to_string();
-    let mut text = format!("error: {}\n", lines(&said));
+    // Red on a terminal; `NO_COLOR` is respected.
+    let word = console::style("error:").red().bold().for_stderr();
+    let mut text = format!("{word} {}\n", lines(&said));
     for cause in error.chain().skip(1).map(ToString::to_string) {
         // Some messages end with their cause already.
         if !said.ends_with(&cause) {

@@ -1,5 +1,6 @@
-//! Progress bars with time left, on stderr; quiet when that is no terminal.
+//! Progress bars with time left, on stderr; quiet when that is no terminal. Lines instead of bars with `--verbose`.
 
+use std::io::Write;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -7,8 +8,15 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use lowbit::Progress;
 use lowbit::render::text::printable;
 
+use super::print::{self, Loudness};
+
 /// One bar at a time; it vanishes when its stage is done, since the report lists the stages.
 pub(super) struct Bars(Mutex<Option<ProgressBar>>);
+
+/// A line on stderr; if that is gone there is nobody left to tell.
+fn line(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{}", printable(text));
+}
 
 impl Bars {
     pub(super) fn new() -> Bars {
@@ -30,6 +38,15 @@ impl Progress for Bars {
             Some(_) => "{prefix:<24} {bar:28} {pos:>6}/{len} {eta:>6} left  {msg}",
             None => "{prefix:<24} {spinner} {elapsed}",
         };
+        if print::loudness() == Loudness::Verbose {
+            return line(&match total {
+                Some(total) => format!("{name} ({total} steps)"),
+                None => name.to_owned(),
+            });
+        }
+        if print::loudness() == Loudness::Quiet {
+            return;
+        }
         // The target is hidden when stderr is no terminal, and then nothing is drawn.
         let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -55,6 +72,9 @@ impl Progress for Bars {
     }
 
     fn note(&self, text: &str) {
+        if print::loudness() == Loudness::Verbose {
+            return line(&format!("· {text}"));
+        }
         if let Some(bar) = &*self.0.lock().unwrap_or_else(PoisonError::into_inner) {
             bar.println(printable(text));
         }

@@ -32,7 +32,7 @@ pub(super) fn no_place(error: RowsError, budget: &Budget) -> anyhow::Error {
 }
 
 /// Bytes of memory that could be had, by what Linux says: free on this machine, or allowed to this container.
-pub(super) fn available() -> Option<u64> {
+pub(crate) fn available() -> Option<u64> {
     let machine = available_in(&std::fs::read_to_string("/proc/meminfo").ok()?)?;
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
     let container = container.and_then(|text| text.trim().parse().ok());
