@@ -178,14 +178,21 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     let (chosen, made) = maker.first(&trials, &order, job.goal, &summary)?;
     let shown = points::points(&priced, &uniform, chosen);
     stages.begin("frontier", Some(shown.len() as u64));
-    let sample = job.time.then(|| points::sample(&network)).transpose()?;
-    let mut points = Vec::new();
+    let (mut points, mut sessions) = (Vec::new(), Vec::new());
     for (place, mut point) in shown {
         let title = if point.uniform { &point.name } else { "a point found by `lowbit search`" };
         let made = maker.make_known(&trials[place].strategy, title, walk.evaluator.settings())?;
-        points::complete(&mut point, made, sample.as_deref())?;
+        points::complete(&mut point, &made);
+        if job.time {
+            sessions.push(points::session(&made)?);
+        }
         points.push((place, point));
         stages.advance(1);
+    }
+    if job.time {
+        stages.begin("time", None);
+        let times = points::milliseconds(&sessions, &points::sample(&network)?)?;
+        points.iter_mut().zip(times).for_each(|((_, point), ms)| point.measured_ms = Some(ms));
     }
     // Files weigh a little other than predicted.
     points.sort_by_key(|(_, point)| point.size());
