@@ -4,6 +4,7 @@ use lowbit_kernels::Isa;
 pub use lowbit_kernels::embedding::reference::half_value;
 pub use lowbit_kernels::embedding::touch_rows;
 use lowbit_kernels::embedding::{Rows, pool_rows};
+pub use lowbit_kernels::large_zeroed;
 use rayon::prelude::*;
 
 use crate::cluster::Clusters;
@@ -62,7 +63,7 @@ impl PackedTable {
     /// It cannot be read.
     pub fn load(file: &Packed) -> Result<PackedTable, EmbedError> {
         let format = file.format();
-        let mut bytes = vec![0; file.rows() as usize * format.row_bytes()];
+        let mut bytes = large_zeroed(file.rows() as usize * format.row_bytes());
         file.read_packed(0, &mut bytes)?;
         let ids = file.read_clusters(0, file.rows() as usize)?;
         Ok(PackedTable { format, bytes, ids, clusters: file.clusters().cloned() })

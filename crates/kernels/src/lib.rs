@@ -40,7 +40,7 @@ pub mod statistics;
 mod testing;
 
 pub use adam::Adam;
-pub use buffer::{Aligned, AlignedBytes, AlignedVec};
+pub use buffer::{Aligned, AlignedBytes, AlignedVec, large_zeroed};
 pub use conv2d::{Conv2d, Conv2dGradient, PackedConv2d};
 pub use elementwise::{Binary, Kept, Unary};
 pub use epilogue::Epilogue;

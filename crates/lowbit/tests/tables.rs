@@ -90,9 +90,9 @@ fn indices(users: usize) -> Vec<i64> {
     values.iter().enumerate().map(index).collect()
 }
 
-/// A `.npy` file of shape `[values / 5, 5]`.
-fn npy(path: &Path, kind: &str, bytes: Vec<u8>, rows: usize) {
-    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, 5), }}");
+/// A `.npy` file.
+fn npy(path: &Path, kind: &str, bytes: Vec<u8>, [rows, columns]: [usize; 2]) {
+    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
     header.push_str(&" ".repeat((64 - (11 + header.len()) % 64) % 64));
     header.push('\n');
     let mut file = b"\x93NUMPY\x01\x00".to_vec();
@@ -108,7 +108,7 @@ fn folder() -> tempfile::TempDir {
     let bytes = lowbit_onnx::write_bytes(&recommender(USERS), &lowbit_onnx::WriteOptions::default()).unwrap();
     std::fs::write(folder.path().join("float.onnx"), bytes).unwrap();
     let bytes = indices(USERS).iter().flat_map(|i| i.to_le_bytes()).collect();
-    npy(&folder.path().join("ids.npy"), "<i8", bytes, SAMPLES);
+    npy(&folder.path().join("ids.npy"), "<i8", bytes, [SAMPLES, 5]);
     folder
 }
 
@@ -189,11 +189,11 @@ fn what_is_no_index_is_refused() {
     let folder = folder();
     let at = folder.path();
     let half: Vec<u8> = [1.0f32, 2.0, 0.5, 3.0, 1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
-    npy(&at.join("half.npy"), "<f4", half, 1);
+    npy(&at.join("half.npy"), "<f4", half, [1, 5]);
     let told = refused(at, "evaluate float.onnx --data half.npy");
     assert!(told.contains("sample 0: 0.5 at 2 of input `ids`"), "{told}");
     let far: Vec<u8> = [1i64, 2, 3, 4, 100].iter().flat_map(|x| x.to_le_bytes()).collect();
-    npy(&at.join("far.npy"), "<i8", far, 1);
+    npy(&at.join("far.npy"), "<i8", far, [1, 5]);
     let told = refused(at, "quantize float.onnx --data far.npy -o o.onnx");
     assert!(told.contains("index 100"), "{told}");
     assert!(!at.join("o.onnx").exists());
@@ -208,4 +208,29 @@ fn inspection_names_tables_and_the_input_of_the_file() {
     assert!(told.contains("ids: int64[N,5]"), "{told}");
     assert!(told.lines().any(|line| line.contains("bag") && line.contains("table")), "{told}");
     assert!(!told.contains("Cast"), "{told}");
+}
+
+#[test]
+fn a_table_alone_is_quantized_for_one_index_per_sample() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let mut graph = Graph::default();
+    let ids = graph.add_input("ids", DType::I32, vec![Dim::Symbol("N".into())]);
+    // Rows of an odd number of values: 4 bits do not fill bytes.
+    let table = graph.add_constant("table", Tensor::from_f32([ITEMS, 7], values(ITEMS * 7, 1)));
+    let rows = graph.add_node("rows", Op::Gather(Gather { axis: 0 }), &[table, ids]);
+    graph.values[rows.0].dtype = Some(DType::F32);
+    graph.values[rows.0].shape = Some(vec![Dim::Symbol("N".into()), Dim::Known(7)]);
+    graph.outputs = vec![rows];
+    let bytes = lowbit_onnx::write_bytes(&graph, &lowbit_onnx::WriteOptions::default()).unwrap();
+    std::fs::write(at.join("float.onnx"), bytes).unwrap();
+    let bytes = indices(USERS).iter().flat_map(|&i| (i as i32).to_le_bytes()).collect();
+    npy(&at.join("ids.npy"), "<i4", bytes, [SAMPLES * 5, 1]);
+    let told = done(at, "quantize float.onnx --data ids.npy --recipe w4a8 -o small.onnx");
+    assert!(told.contains("table `table` has 8 bits: 7 columns"), "{told}");
+    let scores: serde_json::Value =
+        serde_json::from_str(&done(at, "evaluate float.onnx small.onnx --data ids.npy --json")).unwrap();
+    assert!(scores[1]["sqnr_db"].as_f64().unwrap() > 45.0, "{scores}");
+    let written = lowbit_onnx::read_file(&at.join("small.onnx")).unwrap();
+    assert_eq!(written.value(written.inputs[0]).dtype, Some(DType::I32));
 }

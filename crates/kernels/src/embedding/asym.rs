@@ -40,8 +40,9 @@ mod avx2 {
 
     /// Rows that share a vector of parameters, one in each lane.
     const ROWS: usize = 8;
-    /// Values ahead that are fetched while rows are packed: some two thousand bytes.
-    const AHEAD: usize = 512;
+    /// Values ahead that are fetched while rows are packed: two pages, measured (of half as many it is nearly as fast, of a
+    /// quarter it is not, and with none half as fast).
+    const AHEAD: usize = 2048;
 
     #[target_feature(enable = "avx2,f16c")]
     pub(super) fn pack(x: &[f32], largest: f32, layout: &Layout, out: &mut [u8]) -> bool {

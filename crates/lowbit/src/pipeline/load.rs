@@ -218,7 +218,7 @@ fn fitting(data: &DataSource, network: &Loaded, wanted: &Wanted<'_>, labelled: b
     let threads = rayon::current_num_threads();
     let options = Options { preprocess, skip: wanted.skip, limit: wanted.limit, seed: wanted.seed, threads };
     let found = dataset.sample_shape(&options.preprocess)?;
-    if found != expected {
+    if found != expected && !(found == [1] && expected.is_empty()) {
         bail!(
             "{data}: samples are {found:?} after preprocessing; the network takes {expected:?} (choose with --preprocess)"
         );
@@ -280,7 +280,9 @@ pub(super) fn input(batch: &mut Batch, network: &Loaded) -> Result<Tensor> {
             );
         }
     }
-    Ok(Tensor::new(batch.shape.clone(), Data::F32(std::mem::take(&mut batch.x)))?)
+    // Arrays hold at least one number per sample; a network may take it without an axis.
+    let shape = std::iter::once(batch.samples.len()).chain(network.sample_shape()?).collect::<Vec<_>>();
+    Ok(Tensor::new(shape, Data::F32(std::mem::take(&mut batch.x)))?)
 }
 
 /// Runs `work` on a pool of that many threads.

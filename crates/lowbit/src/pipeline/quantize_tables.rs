@@ -55,9 +55,9 @@ impl Tables {
         let (mut packed, mut graph) = (Tables::default(), network.graph.clone());
         for table in found {
             let name = graph.value(table).name.clone();
-            packed
-                .add(&mut graph, table, recipe.table_bits(), method)
-                .with_context(|| format!("table `{name}`"))?;
+            packed.add(&mut graph, table, recipe.table_bits(), method).with_context(|| {
+                format!("table `{name}` (a recipe with `tables.method = \"none\"` leaves tables alone)")
+            })?;
         }
         let simulated = network.with_graph(graph)?;
         Ok((packed, Some(simulated)))

@@ -56,7 +56,7 @@ pub(super) fn result(report: &EmbedReport) -> Table {
 
 /// Rows by loss.
 pub(super) fn worst(report: &EmbedReport) -> Table {
-    let mut table = Table::new(&["row", "loss"].map(|title| (title, Align::Right)));
+    let mut table = Table::new(&[("row", Align::Left), ("loss", Align::Right)]);
     report.worst.iter().for_each(|row| table.push(vec![units::grouped(row.row), loss(row.loss)]));
     table
 }
