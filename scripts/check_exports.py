@@ -5,9 +5,9 @@
 
 The embedded network is quantized by several recipes into every flavour, put on uneven levels by the example that is
 built with the binary (`cargo build -p lowbit --bins --examples`), and the demo is run; so is a network that takes
-indices of two tables (`make_recommender.py`). Each file must pass
+indices of two tables (`make_recommender.py`), and `embed` on a table. Each file must pass
 onnx.checker and load in ONNX Runtime; the layers of those made for it must be fused to integer kernels, and its answers
-must be those that lowbit computes. The demo's report is opened in a browser. With --shared, networks that PyTorch
+must be those that lowbit computes. The reports of the demo and of the table are opened in a browser. With --shared, networks that PyTorch
 exported and photographs are used too. One line per file; exit status 1 if anything is wrong. `cargo xtask test`
 calls this.
 """
@@ -185,6 +185,11 @@ def tables(run):
                 "--recipe", recipe, "--flavour", flavour, "-o", run.folder / name,
             )  # fmt: skip
             run.written(name, model, data, flavour, unpacked=2)
+    np.save(run.folder / "table.npy", np.random.default_rng(0).standard_normal((2000, 64), np.float32))
+    run.call("embed", run.folder / "table.npy", "--compare", "all", "--report", run.folder / "table.html")
+    check = [sys.executable, HERE / "check_html.py", run.folder / "table.html"]
+    page = subprocess.run([*check, "--require", "result,rows,worst,methods"], check=False)
+    run.wrong += page.returncode != 0
 
 
 def shared(run, folder):
