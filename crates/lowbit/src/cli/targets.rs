@@ -54,8 +54,8 @@ struct Measure {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = shared::positive)]
     batch: usize,
 
-    /// Rounds, of which the median counts
-    #[arg(long, value_name = "N", default_value_t = 30, value_parser = shared::positive)]
+    /// Runs of each strategy; more where other work disturbs
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = shared::positive)]
     rounds: usize,
 
     /// Widths of weights to time

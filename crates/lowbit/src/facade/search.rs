@@ -185,7 +185,7 @@ pub struct MeasureJob {
     pub target: String,
     /// Samples per run.
     pub batch: usize,
-    /// Rounds, of which the median counts.
+    /// Runs of each strategy, of which the fastest few count.
     pub rounds: usize,
     /// Widths of weights to time.
     pub bits: Vec<u8>,

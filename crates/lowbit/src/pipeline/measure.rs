@@ -1,8 +1,9 @@
 //! `targets measure`: what each operator of a network takes on our own kernels here, as a target with a table.
 //!
-//! The network is written in several strategies (every width of weights, everything in float, every other layer in float, sums in
-//! float), each is profiled step by step on one thread, and the times go to the pieces of work that a search will ask for.
-//! Combinations that none of them has are estimated by formulas through all measurements.
+//! The network is written in several strategies (every width of weights, every other layer in float, sums in float), each is profiled
+//! step by step on one thread, and the times go to the pieces of work that a search will ask for. Combinations that none of them has
+//! are estimated by formulas through all measurements. The runtime computes neighbours in float as one step, whose time belongs to
+//! none of them: that is why only every other layer is.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -35,8 +36,9 @@ use crate::facade::MeasureJob;
 /// Samples that ranges are taken from: what they are makes no difference to times.
 const CALIBRATION: usize = 4;
 
-/// Times that each strategy has its turn, of which the fastest counts: what else a machine does slows whole moments down.
-const PASSES: usize = 6;
+/// Rounds of a turn. Every strategy has its turn again and again and the fastest counts: what else a machine does slows down whole
+/// moments, of seconds on shared ones.
+const TURN: usize = 5;
 
 pub(crate) fn measure(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
     load::with_threads(Some(1), || run(job, progress))
@@ -85,12 +87,13 @@ fn run(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
         Ok(Session::new(lowbit_onnx::read_bytes(&bytes, None)?, options)?)
     };
     let sessions: Vec<Session> = strategies.iter().map(session).collect::<Result<_>>()?;
-    stages.begin("measure", Some((PASSES * sessions.len()) as u64));
+    let turns = job.rounds.div_ceil(TURN).max(1);
+    stages.begin("measure", Some((turns * sessions.len()) as u64));
     let input = samples(job.batch);
     let mut best: Vec<Option<Pass>> = sessions.iter().map(|_| None).collect();
-    for _ in 0..PASSES {
+    for _ in 0..turns {
         for (session, best) in sessions.iter().zip(&mut best) {
-            let pass = Pass::run(session, &input, job.rounds.div_ceil(PASSES))?;
+            let pass = Pass::run(session, &input, TURN)?;
             if best.as_ref().is_none_or(|best| pass.whole < best.whole) {
                 *best = Some(pass);
             }
@@ -99,7 +102,7 @@ fn run(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
     }
     let mut table = Timings::default();
     for (strategy, pass) in strategies.iter().zip(best.into_iter().flatten()) {
-        table.take(&network.graph, &pricing.pieces(&space, strategy), pass.per_sample(job.batch));
+        table.take(&network.graph, pricing.pieces(&space, strategy), pass.per_sample(job.batch));
     }
     stages.finish();
     let isa = Isa::from_env()?.name();
@@ -124,7 +127,7 @@ impl Pass {
         // The first finds memory and caches as no later one does.
         let names: Vec<String> = session.profile(input)?.into_iter().map(|p| p.step.name).collect();
         each.resize(names.len(), Vec::new());
-        for _ in 0..rounds.max(1) {
+        for _ in 0..rounds {
             let start = Instant::now();
             std::hint::black_box(session.run(input)?);
             whole.push(start.elapsed().as_secs_f64());
@@ -164,79 +167,105 @@ fn strategies(space: &Space, sites: &Sites, bits: &[u8]) -> Vec<Strategy> {
         Place::Weight(_) => false,
     };
     let mut all: Vec<Strategy> = bits.iter().map(|&b| space.uniform(b, 8)).collect();
-    all.push(with_float(&|_| true));
-    all.push(with_float(&weight));
     all.push(with_float(&|g| weight(g) && g % 2 == 0));
     all.push(with_float(&|g| weight(g) && g % 2 == 1));
     all.push(with_float(&sum));
     all
 }
 
-/// Times by work.
+/// What was measured, by strategy.
 #[derive(Default)]
-struct Timings(BTreeMap<Work, Timing>);
+struct Timings(Vec<Timed>);
 
-#[derive(Default)]
-struct Timing {
-    ns: f64,
-    times: f64,
-    macs: u64,
-    elements: u64,
+/// The pieces of one strategy and what each took, in nanoseconds; what has no step of its own is done by another and took nothing.
+struct Timed(Vec<(Piece, f64)>);
+
+fn converts(work: &Work) -> bool {
+    matches!(work.op.as_str(), "Quantize" | "Dequantize")
 }
 
 impl Timings {
     /// Takes the times of the steps of one strategy.
-    fn take(&mut self, graph: &Graph, pieces: &[Piece], steps: Vec<(String, f64)>) {
-        let mut found = vec![None; pieces.len()];
+    fn take(&mut self, graph: &Graph, pieces: Vec<Piece>, steps: Vec<(String, f64)>) {
+        let mut took = vec![0.0; pieces.len()];
         for (name, ns) in steps {
-            if let Some(i) = piece_of(graph, pieces, &name) {
-                *found[i].get_or_insert(0.0) += ns;
+            if let Some(i) = piece_of(graph, &pieces, &name) {
+                took[i] += ns;
             }
         }
-        for (piece, ns) in pieces.iter().zip(found) {
-            // What has no step of its own is done by another: it takes nothing.
-            let timing = self.0.entry(piece.work.clone()).or_default();
-            timing.ns += ns.unwrap_or(0.0);
-            timing.times += 1.0;
-            (timing.macs, timing.elements) = (piece.macs, piece.elements);
+        self.0.push(Timed(pieces.into_iter().zip(took).collect()));
+    }
+
+    /// What each kind of work takes: on codes the least, since a layer beside a float one also converts; in float the mean.
+    fn work(&self) -> BTreeMap<Work, (f64, u64, u64)> {
+        let mut all: BTreeMap<Work, (Vec<f64>, u64, u64)> = BTreeMap::new();
+        for (piece, ns) in
+            self.0.iter().flat_map(|timed| &timed.0).filter(|(piece, _)| !converts(&piece.work))
+        {
+            let entry = all.entry(piece.work.clone()).or_default();
+            entry.0.push(*ns);
+            (entry.1, entry.2) = (piece.macs, piece.elements);
         }
+        let value = |work: &Work, ns: &[f64]| match work.form {
+            Form::Codes { .. } => ns.iter().copied().fold(f64::INFINITY, f64::min),
+            Form::Float => ns.iter().sum::<f64>() / ns.len() as f64,
+        };
+        all.into_iter()
+            .map(|(work, (ns, macs, elements))| {
+                let ns = value(&work, &ns);
+                (work, (ns, macs, elements))
+            })
+            .collect()
+    }
+
+    /// Nanoseconds of a conversion per element: what strategies with some take beyond their other work.
+    fn conversion(&self, work: &BTreeMap<Work, (f64, u64, u64)>) -> f64 {
+        let (mut beyond, mut count) = (0.0, 0.0);
+        for timed in &self.0 {
+            let elements: u64 =
+                timed.0.iter().filter(|(p, _)| converts(&p.work)).map(|(p, _)| p.elements).sum();
+            let known: f64 = timed.0.iter().filter_map(|(p, _)| Some(work.get(&p.work)?.0)).sum();
+            let took: f64 = timed.0.iter().map(|(_, ns)| ns).sum();
+            beyond += took - known;
+            count += elements as f64;
+        }
+        if count > 0.0 { (beyond / count).max(0.0) } else { 0.0 }
     }
 
     /// The target with the table, and formulas through it.
     fn target(&self, base: &Target, source: String) -> Result<Target> {
-        let measured: Vec<Measured> = self
-            .0
+        let work = self.work();
+        let measured: Vec<Measured> = work
             .iter()
-            .map(|(work, t)| Measured {
+            .map(|(work, (ns, ..))| Measured {
                 op: work.op.clone(),
                 shape: work.shape.clone(),
                 form: work.form,
-                ns: (t.ns / t.times).round(),
+                ns: ns.round(),
             })
             .collect();
-        let ratio = |which: &dyn Fn(&Work, &Timing) -> Option<u64>| {
+        let ratio = |which: &dyn Fn(&Work, u64, u64) -> Option<u64>| {
             let (mut ns, mut count) = (0.0, 0.0);
-            for (work, timing) in &self.0 {
-                if let Some(n) = which(work, timing) {
-                    ns += timing.ns / timing.times;
+            for (work, &(took, macs, elements)) in &work {
+                if let Some(n) = which(work, macs, elements) {
+                    ns += took;
                     count += n as f64;
                 }
             }
             if count > 0.0 { ns / count } else { 0.0 }
         };
-        let convert = |work: &Work| matches!(work.op.as_str(), "Quantize" | "Dequantize");
-        let float = ratio(&|w, t| (w.form == Form::Float && t.macs > 0 && !convert(w)).then_some(t.macs));
-        let element = ratio(&|w, t| (t.macs == 0 && !convert(w)).then_some(t.elements));
-        let conversion = ratio(&|w, t| convert(w).then_some(t.elements));
-        let widths = self.0.keys().filter_map(|work| match work.form {
+        let float = ratio(&|w, macs, _| (w.form == Form::Float && macs > 0).then_some(macs));
+        let element = ratio(&|_, macs, elements| (macs == 0).then_some(elements));
+        let conversion = self.conversion(&work);
+        let widths = work.keys().filter_map(|work| match work.form {
             Form::Codes { weight, .. } => weight,
             Form::Float => None,
         });
         let widths: BTreeSet<u8> = widths.collect();
         let of = |bits: u8| Latency {
             bits,
-            ns_per_mac: ratio(&|w, t| {
-                matches!(w.form, Form::Codes { weight: Some(b), .. } if b == bits).then_some(t.macs)
+            ns_per_mac: ratio(&|w, macs, _| {
+                matches!(w.form, Form::Codes { weight: Some(b), .. } if b == bits).then_some(macs)
             }),
         };
         Ok(Target {

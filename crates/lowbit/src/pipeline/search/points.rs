@@ -15,10 +15,11 @@ use crate::facade::{Best, Point};
 
 /// Points of the frontier that are written and timed: more cannot be told apart on a page.
 const MOST: usize = 24;
-/// How often each has its turn to be timed: what else a machine does slows whole moments down.
-const TURNS: usize = 6;
+/// How often each has its turn to be timed: what else a machine does slows down whole moments, of
+/// seconds on shared ones.
+const TURNS: usize = 30;
 /// How long a turn is at least.
-const TURN: Duration = Duration::from_millis(30);
+const TURN: Duration = Duration::from_millis(10);
 
 /// Trials with what they take.
 pub(super) struct Priced<'a> {
