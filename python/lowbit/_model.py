@@ -1,10 +1,11 @@
 """Networks: whatever holds an ONNX file."""
 
+import errno
 import os
 from typing import Protocol, TypeAlias, runtime_checkable
 
 from . import _native
-from ._errors import InvalidModel
+from ._errors import InvalidModel, MissingFile
 
 
 @runtime_checkable
@@ -22,7 +23,10 @@ Model: TypeAlias = "str | os.PathLike[str] | bytes | bytearray | memoryview | Mo
 def opened(model: Model) -> _native.Model:
     """The network as jobs take it; bytes are lent, not copied."""
     if isinstance(model, str | os.PathLike):
-        return _native.Model.path(os.fsdecode(model))
+        path = os.fsdecode(model)
+        if not os.path.exists(path):
+            raise MissingFile(errno.ENOENT, f"{path}: {os.strerror(errno.ENOENT)}")
+        return _native.Model.path(path)
     if isinstance(model, bytes):
         return _native.Model.bytes(model)
     if isinstance(model, bytearray | memoryview):

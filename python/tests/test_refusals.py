@@ -80,7 +80,7 @@ def models() -> Iterator[tuple[Any, type[Exception], str]]:
     yield several, lowbit.InvalidModel, "2 inputs"
 
 
-@pytest.mark.parametrize(("model", "kind", "words"), models(), ids=range(8))
+@pytest.mark.parametrize(("model", "kind", "words"), list(models()), ids=range(8))
 def test_networks(model: Any, kind: type[Exception], words: str) -> None:
     for job in (lowbit.quantize, lowbit.evaluate):
         with pytest.raises(kind) as caught:
