@@ -78,8 +78,8 @@ fn torch(project: &Project, base: &Path, wheel: &Path) -> Result<()> {
     let site = project.target().join("torch-site");
     let _ = fs::remove_dir_all(&site);
     let place = ["--target".as_ref(), site.as_os_str(), "--no-deps".as_ref()];
-    let needed =
-        ["pytest", "iniconfig", "pluggy", "packaging", "Pygments", "onnxscript", "onnx_ir"].map(AsRef::as_ref);
+    let needed = ["pytest", "iniconfig", "pluggy", "packaging", "Pygments", "onnxscript", "onnx_ir"]
+        .map(AsRef::as_ref);
     install(project, base, &[&place[..], &[wheel.as_os_str()], &needed[..]].concat())?;
     let mut tests = project.command(python);
     succeed(tests.args(["-m", "pytest", "-m", "torch"]).env("PYTHONPATH", site))

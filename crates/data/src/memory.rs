@@ -7,9 +7,9 @@ use std::sync::Mutex;
 use std::sync::PoisonError;
 
 /// Bytes read by position, from any thread: what an array of another language lends, or a file without a name.
+#[expect(clippy::len_without_is_empty, reason = "the number is what is asked for")]
 pub trait Bytes: Debug + Send + Sync {
     /// How many there are.
-    #[expect(clippy::len_without_is_empty, reason = "the number is what is asked for")]
     fn len(&self) -> u64;
 
     /// Fills `out` from byte `at` on; never asked for what is beyond the end.

@@ -83,11 +83,15 @@ const LARGE: usize = 4 << 20;
 /// `len` zeros, for tables: where there are many, in large pages if the system has them, since rows are read in no order and
 /// each small page is a miss in the processor's table of pages.
 pub fn large_zeroed<T: sealed::Number + Default>(len: usize) -> Vec<T> {
-    let mut values = vec![T::default(); len];
+    let values = vec![T::default(); len];
     #[cfg(all(target_os = "linux", not(miri)))]
-    if std::mem::size_of_val(values.as_slice()) >= LARGE {
-        linux::advise_large_pages(bytes_of(&mut values));
-    }
+    let values = {
+        let mut values = values;
+        if std::mem::size_of_val(values.as_slice()) >= LARGE {
+            linux::advise_large_pages(bytes_of(&mut values));
+        }
+        values
+    };
     values
 }
 

@@ -7,7 +7,7 @@ use lowbit::{Inspection, facade};
 
 fn inspected(name: &str) -> Inspection {
     let networks = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/golden/networks");
-    facade::inspect(&networks.join(name)).unwrap()
+    facade::inspect(networks.join(name)).unwrap()
 }
 
 #[test]

@@ -101,7 +101,7 @@ fn room_is_used_and_a_resumed_run_chooses_the_same() {
 /// Bits of the inner layers, all of which have as many weights, of the networks that a note tells of, and the one taken.
 fn built(memory: &Memory) -> (Vec<String>, String) {
     let notes = memory.notes.lock().unwrap();
-    let note = notes.iter().find(|note| note.contains("built and judged")).expect("what was built is told");
+    let note = notes.iter().find(|note| note.contains("built and compared")).expect("what was built is told");
     let (list, taken) = note.rsplit_once("; taken: ").unwrap();
     let list = list.split_once("): ").unwrap().1;
     (list.split(", ").map(|one| one[..4].to_owned()).collect(), taken.to_owned())
@@ -129,13 +129,13 @@ fn a_run_killed_between_two_networks_goes_on_to_the_same_choice_whatever_the_thr
     let options = "build = \"reconstruction\"";
     let plan = refine(options, &paper(), &whole).unwrap();
     let saved = whole.saved.lock().unwrap().clone();
-    let mut networks: Vec<&String> = saved.keys().filter(|key| key.contains("/built/")).collect();
+    let mut networks: Vec<&String> = saved.keys().filter(|key| key.contains("/built-on-all/")).collect();
     assert_eq!(networks.len(), built(&whole).0.len());
     networks.sort();
     // As if it had been killed before all but one of them was judged.
     for kept in networks {
         let killed = Memory::default();
-        let left = saved.iter().filter(|(key, _)| !key.contains("/built/") || *key == kept);
+        let left = saved.iter().filter(|(key, _)| !key.contains("/built-on-all/") || *key == kept);
         killed.saved.lock().unwrap().extend(left.map(|(key, value)| (key.clone(), value.clone())));
         assert_eq!(refine(options, &paper(), &killed).unwrap(), plan, "{kept}");
         assert_eq!(*killed.saved.lock().unwrap(), saved);

@@ -16,7 +16,7 @@ pub fn asym_rows(isa: Isa, x: &[f32], largest: f32, layout: &Layout, out: &mut [
     let (columns, bits) = (layout.columns, layout.bits);
     let bytes = (columns * bits as usize).div_ceil(8);
     assert!(matches!(bits, 2 | 4 | 8) && layout.parameters == Parameters::Half, "codes of {bits} bits");
-    assert!(columns > 0 && x.len() % columns == 0, "whole rows");
+    assert!(columns > 0 && x.len().is_multiple_of(columns), "whole rows");
     assert!(
         layout.codes_at + bytes <= layout.stride && layout.parameters_at + 4 <= layout.stride,
         "codes and parameters within the row"

@@ -38,12 +38,12 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
     for (name, bytes) in [("digits.onnx", NETWORK), ("digits-train.npz", TRAIN), ("digits-test.npz", TEST)] {
         std::fs::write(path(name), bytes).context("cannot unpack the embedded files")?;
     }
-    let network = load::network(&path("digits.onnx"))?;
+    let network = load::network(path("digits.onnx"))?;
     let target = Target::named(DEFAULT_TARGET)?;
     let sites = site::find(&network.graph, &network.types, &target);
     let wanted = Wanted { preprocess: Some("digits"), skip: 0, limit: Some(512), seed: 0 };
-    let train = load::samples(&path("digits-train.npz"), &network, &wanted, true)?;
-    let test = load::samples(&path("digits-test.npz"), &network, &Wanted { limit: None, ..wanted }, true)?;
+    let train = load::samples(path("digits-train.npz"), &network, &wanted, true)?;
+    let test = load::samples(path("digits-test.npz"), &network, &Wanted { limit: None, ..wanted }, true)?;
     let preprocess_toml = toml::to_string(&train.options.preprocess)?;
     let needs = Needs { samples: false, ..Needs::ALL };
     let seen = calibrate(&network, &sites, needs, &train, &Budget::unlimited(), &stages)?;
@@ -79,7 +79,7 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
     let (name, last) = (RECIPES[RECIPES.len() - 1], &quantized[RECIPES.len() - 1]);
     let recipe = Recipe::named(name)?;
     let mut report = Report {
-        model: network.summary(&path("digits.onnx")),
+        model: network.summary(path("digits.onnx")),
         job: report::Job {
             recipe: recipe.name.clone(),
             recipe_toml: recipe.text.clone(),

@@ -99,7 +99,7 @@ fn bars(distribution: &[(f64, u64)]) -> Markup {
                     width=(format!("{:.1}", wide - 1.0)) height=(format!("{tall:.1}")) {
                     title { (units::grouped(n)) " rows below " (label(end)) }
                 }
-                @if (bars.len() - 1 - nth) % step == 0 {
+                @if (bars.len() - 1 - nth).is_multiple_of(step) {
                     text.tick x=(format!("{:.1}", left + wide)) y=(height + 12.0) text-anchor="end" { (label(end)) }
                 }
             }
