@@ -18,7 +18,7 @@ def expected(cli: Cli, network: Path, digits: Any, tmp_path_factory: Any) -> byt
     """200 digits of a seeded shuffle, by the command line."""
     folder = tmp_path_factory.mktemp("cli")
     np.savez(folder / "x.npz", x=digits[0], y=digits[1])
-    out = folder / "out.onnx"
+    out: Path = folder / "out.onnx"
     cli("quantize", network, "--data", folder / "x.npz", "--preprocess", "digits", "--recipe", "w4a4-aciq",
         "--seed", 7, "--limit", 200, "-o", out)  # fmt: skip
     return out.read_bytes()

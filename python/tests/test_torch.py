@@ -40,7 +40,7 @@ def test_rows_are_pytorchs(bits: int) -> None:
     import torch
 
     table = torch.from_numpy(np.random.default_rng(0).standard_normal((200, 64)).astype(np.float32))
-    prepack = {
+    prepack: Any = {
         8: lambda: torch.ops.quantized.embedding_bag_byte_prepack(table),
         4: lambda: torch.ops.quantized.embedding_bag_4bit_prepack(table, True),
         2: lambda: torch.ops.quantized.embedding_bag_2bit_prepack(table, True),

@@ -40,8 +40,10 @@ def test_a_session_gives_the_same_bytes_however_it_is_asked(small: lowbit.Result
     assert (np.concatenate([session.run(floats[i : i + 77]) for i in range(0, len(floats), 77)]) == whole).all()
     found: list[Any] = [None] * 4
     threads = [threading.Thread(target=lambda i=i: found.__setitem__(i, session.run(floats))) for i in range(4)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
     assert all((answer == whole).all() for answer in found)
 
 
