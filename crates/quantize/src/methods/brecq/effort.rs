@@ -74,7 +74,9 @@ impl Work<'_> {
         let mut fit = self.begin(pass, plan, b)?;
         let samples = self.samples.len();
         let trained = samples - samples / 4;
-        fit.learn((self.id, &block.name), &mut Draw::new(self.bench.run.seed, 3, b, trained), || ())?;
+        fit.learn((self.id, &block.name), &mut Draw::new(self.bench.run.seed, 3, b, trained), || {
+            self.bench.run.watch.advance(1)
+        })?;
         fit.loss(trained..samples)
     }
 }
