@@ -75,7 +75,7 @@ impl Work<'_> {
         let samples = self.samples.len();
         let trained = samples - samples / 4;
         fit.learn((self.id, &block.name), &mut Draw::new(self.bench.run.seed, 3, b, trained), || {
-            self.bench.run.watch.advance(1)
+            self.bench.run.watch.advance(1);
         })?;
         fit.loss(trained..samples)
     }
