@@ -2,7 +2,6 @@
 //! [`super::encode_rows`] do one after the other, eight rows at a time, so that a row is met in memory once and the rest
 //! happens in the nearest cache and in registers.
 
-use super::encode::zero_of;
 use super::pool::{Layout, Parameters};
 use crate::Isa;
 
@@ -35,8 +34,8 @@ pub fn asym_rows(isa: Isa, x: &[f32], largest: f32, layout: &Layout, out: &mut [
 mod avx2 {
     use std::arch::x86_64::*;
 
-    use super::super::encode::avx2::encode;
-    use super::{Layout, zero_of};
+    use super::super::encode::{avx2::encode, zero_of};
+    use super::Layout;
 
     /// Rows that share a vector of parameters, one in each lane.
     const ROWS: usize = 8;
