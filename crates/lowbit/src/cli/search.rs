@@ -216,7 +216,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         whole.push((page.clone(), render::pareto::page(&found.report).into_bytes()));
     }
     files::write(&whole)?;
-    print::out(&render::pareto::text(&found.report, print::style()))?;
+    print::told(&render::pareto::text(&found.report, print::style()))?;
     print::written(&whole)
 }
 
