@@ -15,14 +15,36 @@ mod training;
 mod windows;
 
 use lowbit_quantize::report::Report;
+pub(super) use parts::{copyable, trim};
+
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub(super) const STYLE: &str = include_str!("html/style.css");
 pub(super) const SCRIPT: &str = include_str!("html/script.js");
 
 /// Nothing may be loaded, from anywhere: a report can be opened next to secrets.
-pub(super) const POLICY: &str =
+const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; img-src data:";
+
+/// A whole page that carries all it needs: head and frame of every page that lowbit writes.
+pub(super) fn document(title: &str, styles: &[&str], body: &Markup) -> String {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                title { (title) }
+                link rel="icon" href="data:,";
+                style { @for style in styles { (PreEscaped(style)) } }
+            }
+            body { (body) }
+        }
+    }
+    .into_string()
+}
 
 /// A part of the page; left out when it has nothing to show.
 struct Section {
@@ -53,40 +75,26 @@ pub fn report(report: &Report) -> String {
     .flatten()
     .collect();
 
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { (report.model.name) " · lowbit report" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                (summary::header(report))
-                nav aria-label="Sections" {
-                    @for section in &sections { a href={ "#" (section.id) } { (section.title) } }
+    let body = html! {
+        (summary::header(report))
+        nav aria-label="Sections" {
+            @for section in &sections { a href={ "#" (section.id) } { (section.title) } }
+        }
+        main {
+            @for section in &sections {
+                section id=(section.id) {
+                    h2 { (section.title) }
+                    @if !section.lead.is_empty() { p.lead { (section.lead) } }
+                    (section.body)
                 }
-                main {
-                    @for section in &sections {
-                        section id=(section.id) {
-                            h2 { (section.title) }
-                            @if !section.lead.is_empty() { p.lead { (section.lead) } }
-                            (section.body)
-                        }
-                    }
-                }
-                footer {
-                    "Written by lowbit"
-                    @if !report.job.version.is_empty() { " " (report.job.version) " with seed " (report.job.seed) }
-                    ". Sizes in decimal units (1 kB = 1000 bytes)."
-                }
-                script { (PreEscaped(SCRIPT)) }
             }
         }
-    }
-    .into_string()
+        footer {
+            "Written by lowbit"
+            @if !report.job.version.is_empty() { " " (report.job.version) " with seed " (report.job.seed) }
+            ". Sizes in decimal units (1 kB = 1000 bytes)."
+        }
+        script { (PreEscaped(SCRIPT)) }
+    };
+    document(&format!("{} · lowbit report", report.model.name), &[STYLE], &body)
 }

@@ -3,9 +3,9 @@
 
 mod chart;
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, PreEscaped, html};
 
-use super::html::{POLICY, SCRIPT, STYLE};
+use super::html::{SCRIPT, STYLE, copyable, document};
 use super::table::{Align, Table};
 use super::text::Style;
 use super::{text, units};
@@ -19,62 +19,48 @@ pub fn page(report: &SearchReport) -> String {
     let timed = report.points.iter().any(|p| p.measured_ms.is_some());
     let time =
         if timed { "Time of one sample, measured here" } else { "Time of one sample, by the target's costs" };
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { (report.model) " · lowbit search" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) (PreEscaped(PAGE_STYLE)) }
-            }
-            body {
-                header {
-                    p.brand { span { "lowbit" } "search" }
-                    h1 { (report.model) }
-                    p.headline { (headline(report)) }
-                    dl.facts {
-                        @for (name, value) in facts(report) { div { dt { (name) } dd { (value) } } }
-                    }
-                }
-                main {
-                    section id="frontier" {
-                        h2 { "What can be had" }
-                        p.lead {
-                            "Lower and further left is better. Loss is how far the answers are from those of the float network "
-                            "(divergence of softened scores, in nats). Filled points are on a frontier: nothing that was tried is "
-                            "better in both. Hover or click one."
-                        }
-                        div.charts {
-                            (chart::chart(report, "Size of the file", &|p| Some((p.size() as f64, p.best.size)), &|x| units::bytes(x as u64)))
-                            @if report.points.iter().any(|p| p.ms().is_some()) {
-                                (chart::chart(report, time, &|p| Some((p.ms()?, p.best.time)), &milliseconds))
-                            }
-                        }
-                        p id="tip" hidden {}
-                    }
-                    section id="points" {
-                        h2 { "Points" }
-                        p.lead {
-                            "Bits are averages over layers and edges, float counting as 32. Points lost are of accuracy, on "
-                            (units::grouped(report.samples[0] as u64)) " samples that decided and "
-                            (units::grouped(report.samples[1] as u64)) " held out."
-                        }
-                        div.scroll { (table(report)) }
-                    }
-                    @if !report.notes.is_empty() {
-                        section id="notes" { h2 { "Notes" } ul.notes { @for note in &report.notes { li { (note) } } } }
-                    }
-                }
-                footer { "Written by lowbit " (env!("CARGO_PKG_VERSION")) " with seed " (report.seed) ". Sizes in decimal units (1 kB = 1000 bytes)." }
-                script { (PreEscaped(SCRIPT)) (PreEscaped(PAGE_SCRIPT)) }
+    let body = html! {
+        header {
+            p.brand { span { "lowbit" } "search" }
+            h1 { (report.model) }
+            p.headline { (headline(report)) }
+            dl.facts {
+                @for (name, value) in facts(report) { div { dt { (name) } dd { (value) } } }
             }
         }
-    }
-    .into_string()
+        main {
+            section id="frontier" {
+                h2 { "What can be had" }
+                p.lead {
+                    "Lower and further left is better. Loss is how far the answers are from those of the float network "
+                    "(divergence of softened scores, in nats). Filled points are on a frontier: nothing that was tried is "
+                    "better in both. Hover or click one."
+                }
+                div.charts {
+                    (chart::chart(report, "Size of the file", &|p| Some((p.size() as f64, p.best.size)), &|x| units::bytes(x as u64)))
+                    @if report.points.iter().any(|p| p.ms().is_some()) {
+                        (chart::chart(report, time, &|p| Some((p.ms()?, p.best.time)), &milliseconds))
+                    }
+                }
+                p id="tip" hidden {}
+            }
+            section id="points" {
+                h2 { "Points" }
+                p.lead {
+                    "Bits are averages over layers and edges, float counting as 32. Points lost are of accuracy, on "
+                    (units::grouped(report.samples[0] as u64)) " samples that decided and "
+                    (units::grouped(report.samples[1] as u64)) " held out."
+                }
+                div.scroll { (table(report)) }
+            }
+            @if !report.notes.is_empty() {
+                section id="notes" { h2 { "Notes" } ul.notes { @for note in &report.notes { li { (note) } } } }
+            }
+        }
+        footer { "Written by lowbit " (env!("CARGO_PKG_VERSION")) " with seed " (report.seed) ". Sizes in decimal units (1 kB = 1000 bytes)." }
+        script { (PreEscaped(SCRIPT)) (PreEscaped(PAGE_SCRIPT)) }
+    };
+    document(&format!("{} · lowbit search", report.model), &[STYLE, PAGE_STYLE], &body)
 }
 
 /// Whether nothing shown beats it, in one thing at least.
@@ -148,10 +134,7 @@ fn table(report: &SearchReport) -> Markup {
                         @for drop in p.drop { td.number data-value=(drop) { (format!("{drop:.2}")) } }
                         td {
                             details { summary { "TOML" }
-                                figure.code {
-                                    figcaption { (p.name) button.copy type="button" hidden { "Copy" } }
-                                    pre { code { (p.recipe) } }
-                                }
+                                (copyable(&p.name, &p.recipe))
                             }
                         }
                     }

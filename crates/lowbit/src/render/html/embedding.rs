@@ -1,61 +1,47 @@
 //! The page of an embedding table: loss and size, the distribution over rows as bars, the worst rows, other methods.
 
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
-use super::parts::table;
+use super::parts::{table, trim};
 use super::summary::logo;
-use super::{POLICY, STYLE};
+use super::{STYLE, document};
 use crate::embedding::EmbedReport;
 use crate::render::embedding::{about, compared, compared_title, loss, notes, result, worst};
 use crate::render::units;
 
 /// The whole page.
 pub fn page(report: &EmbedReport) -> String {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta http-equiv="Content-Security-Policy" content=(POLICY);
-                title { (report.table) " · lowbit report" }
-                link rel="icon" href="data:,";
-                style { (PreEscaped(STYLE)) }
+    let body = html! {
+        header {
+            p.brand { (logo()) span { "lowbit" } " report" }
+            h1 { (report.table) }
+            p.headline { (about(report)) }
+            dl.facts { @for (name, value) in facts(report) { div { dt { (name) } dd { (value) } } } }
+        }
+        main {
+            section id="result" {
+                h2 { "Loss and size" }
+                p.lead { "Normalised L2 loss: the length of the error over that of the table." }
+                (table(&result(report)))
+                @let notes = notes(report);
+                @if !notes.is_empty() { ul.notes { @for note in notes { li { (note) } } } }
             }
-            body {
-                header {
-                    p.brand { (logo()) span { "lowbit" } " report" }
-                    h1 { (report.table) }
-                    p.headline { (about(report)) }
-                    dl.facts { @for (name, value) in facts(report) { div { dt { (name) } dd { (value) } } } }
+            section id="rows" {
+                h2 { "Rows by loss" }
+                p.lead {
+                    "Each bar is the rows whose loss is below the number at its right end and not below the bar before."
+                    @if report.distribution.len() > BARS { " The first bar is all rows below." }
                 }
-                main {
-                    section id="result" {
-                        h2 { "Loss and size" }
-                        p.lead { "Normalised L2 loss: the length of the error over that of the table." }
-                        (table(&result(report)))
-                        @let notes = notes(report);
-                        @if !notes.is_empty() { ul.notes { @for note in notes { li { (note) } } } }
-                    }
-                    section id="rows" {
-                        h2 { "Rows by loss" }
-                        p.lead {
-                            "Each bar is the rows whose loss is below the number at its right end and not below the bar before."
-                            @if report.distribution.len() > BARS { " The first bar is all rows below." }
-                        }
-                        (bars(&report.distribution))
-                    }
-                    section id="worst" { h2 { "Worst rows" } (table(&worst(report))) }
-                    @if !report.compared.is_empty() {
-                        section id="methods" { h2 { (compared_title(report)) } (table(&compared(report))) }
-                    }
-                }
-                footer { "Written by lowbit " (env!("CARGO_PKG_VERSION")) ". Sizes in decimal units (1 kB = 1000 bytes)." }
+                (bars(&report.distribution))
+            }
+            section id="worst" { h2 { "Worst rows" } (table(&worst(report))) }
+            @if !report.compared.is_empty() {
+                section id="methods" { h2 { (compared_title(report)) } (table(&compared(report))) }
             }
         }
-    }
-    .into_string()
+        footer { "Written by lowbit " (env!("CARGO_PKG_VERSION")) ". Sizes in decimal units (1 kB = 1000 bytes)." }
+    };
+    document(&format!("{} · lowbit report", report.table), &[STYLE], &body)
 }
 
 /// What became of the table, word by word.
@@ -95,12 +81,12 @@ fn bars(distribution: &[(f64, u64)]) -> Markup {
             line.floor x1="0" x2=(width) y1=(height) y2=(height) {}
             @for (nth, &(end, n)) in bars.iter().enumerate() {
                 @let (left, tall) = (wide * nth as f64, (n as f64 / most * height).max(if n > 0 { 1.0 } else { 0.0 }));
-                rect.fill x=(format!("{left:.1}")) y=(format!("{:.1}", height - tall))
-                    width=(format!("{:.1}", wide - 1.0)) height=(format!("{tall:.1}")) {
+                rect.fill x=(trim(left)) y=(trim(height - tall))
+                    width=(trim(wide - 1.0)) height=(trim(tall)) {
                     title { (units::grouped(n)) " rows below " (label(end)) }
                 }
                 @if (bars.len() - 1 - nth).is_multiple_of(step) {
-                    text.tick x=(format!("{:.1}", left + wide)) y=(height + 12.0) text-anchor="end" { (label(end)) }
+                    text.tick x=(trim(left + wide)) y=(height + 12.0) text-anchor="end" { (label(end)) }
                 }
             }
         }

@@ -53,7 +53,7 @@ pub(super) fn bar(share: f64, kind: Kind, tip: &str) -> Markup {
 }
 
 /// A coordinate: at most two decimals; 0 for what is not a number, which would void the whole drawing.
-pub(super) fn trim(value: f64) -> String {
+pub(in crate::render) fn trim(value: f64) -> String {
     let value = if value.is_finite() { value } else { 0.0 };
     let text = format!("{value:.2}");
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -69,7 +69,7 @@ pub(super) fn prose(text: &str) -> Markup {
 }
 
 /// A block of text with a button that copies it; the button shows up only where it can work.
-pub(super) fn copyable(title: &str, text: &str) -> Markup {
+pub(in crate::render) fn copyable(title: &str, text: &str) -> Markup {
     html! {
         figure.code {
             figcaption { (title) button.copy type="button" hidden { "Copy" } }

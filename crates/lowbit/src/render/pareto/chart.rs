@@ -3,6 +3,7 @@
 use maud::{Markup, html};
 
 use crate::facade::{Point, SearchReport};
+use crate::render::html::trim;
 
 /// Size of a drawing in its own units, and room for numbers.
 const WIDTH: f64 = 520.0;
@@ -69,34 +70,29 @@ pub(super) fn chart(
             figcaption { (title) }
             svg viewBox={ "0 0 " (WIDTH) " " (HEIGHT) } role="img" aria-label={ "Loss against: " (title) } {
                 @for y in decades {
-                    line.grid x1=(LEFT) x2=(RIGHT) y1=(at(at_y(y))) y2=(at(at_y(y))) {}
-                    text.tick x=(LEFT - 6.0) y=(at(at_y(y) + 3.5)) text-anchor="end" { (decade(y)) }
+                    line.grid x1=(LEFT) x2=(RIGHT) y1=(trim(at_y(y))) y2=(trim(at_y(y))) {}
+                    text.tick x=(LEFT - 6.0) y=(trim(at_y(y) + 3.5)) text-anchor="end" { (decade(y)) }
                 }
                 @for x in steps {
-                    line.grid x1=(at(at_x(x))) x2=(at(at_x(x))) y1=(TOP) y2=(FLOOR) {}
-                    text.tick x=(at(at_x(x))) y=(FLOOR + 16.0) text-anchor="middle" { (if x > 0.0 { unit(x) } else { "0".into() }) }
+                    line.grid x1=(trim(at_x(x))) x2=(trim(at_x(x))) y1=(TOP) y2=(FLOOR) {}
+                    text.tick x=(trim(at_x(x))) y=(FLOOR + 16.0) text-anchor="middle" { (if x > 0.0 { unit(x) } else { "0".into() }) }
                 }
                 @for &Dot { i, x, y, best } in &shown {
                     @let p = &report.points[i];
                     @let chosen = report.chosen == Some(i);
                     a href={ "#p" (i) } {
                         circle class={ "point" @if best { " best" } @if chosen { " picked" } } data-point=(i)
-                            cx=(at(at_x(x))) cy=(at(at_y(y))) r=(if chosen { 7.0 } else { 4.5 }) {
+                            cx=(trim(at_x(x))) cy=(trim(at_y(y))) r=(if chosen { 7.0 } else { 4.5 }) {
                             title { (p.name) " · " (unit(x)) " · loss " (format!("{y:.2e}")) " · " (format!("{:.2}", p.drop[0])) " points lost" }
                         }
                         @if let Some((_, x, anchor)) = labels.iter().find(|(of, _, _)| *of == i) {
-                            text.label x=(at(*x)) y=(at(at_y(y) + 3.5)) text-anchor=(anchor) { (p.name) }
+                            text.label x=(trim(*x)) y=(trim(at_y(y) + 3.5)) text-anchor=(anchor) { (p.name) }
                         }
                     }
                 }
             }
         }
     }
-}
-
-/// A coordinate: a tenth of a unit cannot be seen.
-fn at(x: f64) -> String {
-    format!("{x:.1}")
 }
 
 /// 1, 2 or 5 times a power of ten, not below `x`.
