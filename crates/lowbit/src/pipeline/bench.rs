@@ -101,12 +101,7 @@ fn samples(loaded: &Loaded, batch: usize) -> Result<Tensor> {
         bail!("input `{name}` takes indices; the random numbers that `bench` feeds are none");
     }
     let shape: Vec<usize> = std::iter::once(batch).chain(loaded.sample_shape()?).collect();
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let values = (0..shape.iter().product()).map(|_| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 40) as f32 / (1 << 22) as f32 - 2.0
-    });
-    Ok(Tensor::from_f32(shape.clone(), values.collect()))
+    Ok(Tensor::from_f32(shape, loaded.made_up(batch)?))
 }
 
 /// Processor time of the process so far, all threads.

@@ -1,5 +1,7 @@
 //! Reading: a network file, and the samples that fit it.
 
+use std::fmt::Display;
+
 use anyhow::{Context, Result, anyhow, bail};
 use lowbit_data::{Batch, Batches, Dataset, Options, Preprocess};
 use lowbit_engine::{bindings, evaluate_for_pass};
@@ -109,6 +111,25 @@ pub(super) fn give_integers(graph: &mut Graph, integers: Option<ValueId>) {
 }
 
 impl Loaded {
+    /// Refuses a network that has few bits already; `doing` is what the float one is for, as in "quantize".
+    pub(super) fn expect_float(&self, model: &dyn Display, doing: &str) -> Result<()> {
+        if !self.quantized {
+            return Ok(());
+        }
+        Err(anyhow!("{model} is quantized already; {doing} the float network it was made from"))
+            .blame(Given::Model)
+    }
+
+    /// Values of `count` samples to time or try the network with: between −2 and 2, always the same.
+    pub(super) fn made_up(&self, count: usize) -> Result<Vec<f32>> {
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let values = (0..count * self.sample_shape()?.iter().product::<usize>()).map(|_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 40) as f32 / (1 << 22) as f32 - 2.0
+        });
+        Ok(values.collect())
+    }
+
     /// The same with another graph, in which ids mean what they meant.
     pub(super) fn with_graph(&self, graph: Graph) -> Result<Loaded> {
         let (_, types) = specialize(&graph, &bindings(&graph, 1), &evaluate_for_pass)?;

@@ -49,23 +49,16 @@ fn run(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
     stages.begin("read", None);
     let target = target(&job.target)?;
     let network = load::network(&job.model)?;
-    if network.quantized {
-        bail!("{} is quantized already; measure the float network it was made from", job.model.display());
-    }
+    network.expect_float(&job.model.display(), "measure")?;
     let sites = site::find(&network.graph, &network.types, &target);
     if sites.weights.is_empty() {
         bail!("{}: nothing runs on codes on target `{}`", job.model.display(), target.name);
     }
     let space = Space::new(&network.graph, &sites, &target, &Offer { bits: job.bits.clone(), float: true });
     let pricing = Pricing::new(&network.graph, &network.types, &sites, &target, network.file_bytes);
-    let shape = network.sample_shape()?;
-    let samples = |n: usize| -> Vec<f32> {
-        let len = n * shape.iter().product::<usize>();
-        (0..len).map(|i| ((i * 7919 % 4001) as f32 / 1000.0) - 2.0).collect()
-    };
     let mut observer = Observer::new(&network.graph, &sites, Needs { histogram: true, ..Needs::default() })?;
-    let extents: Vec<usize> = std::iter::once(CALIBRATION).chain(shape.iter().copied()).collect();
-    observer.add(&[Tensor::from_f32(extents, samples(CALIBRATION))])?;
+    let extents: Vec<usize> = std::iter::once(CALIBRATION).chain(network.sample_shape()?).collect();
+    observer.add(&[Tensor::from_f32(extents, network.made_up(CALIBRATION)?)])?;
     let seen = observer.finish();
     let (recipe, lent) = (Recipe::named("w8a8")?, Run::quiet());
     let bench = Workbench {
@@ -89,7 +82,7 @@ fn run(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
     let sessions: Vec<Session> = strategies.iter().map(session).collect::<Result<_>>()?;
     let turns = job.rounds.div_ceil(TURN).max(1);
     stages.begin("measure", Some((turns * sessions.len()) as u64));
-    let input = samples(job.batch);
+    let input = network.made_up(job.batch)?;
     let mut best: Vec<Option<Pass>> = sessions.iter().map(|_| None).collect();
     for _ in 0..turns {
         for (session, best) in sessions.iter().zip(&mut best) {

@@ -77,13 +77,7 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     let flavour = Flavour::named(job.flavour.as_deref().unwrap_or(&target.flavour)).blame(Given::Recipe)?;
     let seed = job.seed.unwrap_or(recipe.seed);
     let float = load::network(&job.model)?;
-    if float.quantized {
-        return Err(anyhow!(
-            "{} is quantized already; quantize the float network it was made from",
-            job.model
-        ))
-        .blame(Given::Model);
-    }
+    float.expect_float(&job.model, "quantize")?;
     // Tables need no samples: from here on the network is the one with their rows as they will be.
     let (tables, packed) = Tables::pack(&float, &recipe)?;
     let network = packed.as_ref().unwrap_or(&float);

@@ -68,9 +68,7 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     }
     let flavour = Flavour::named(&target.flavour)?;
     let network = load::network(&job.model)?;
-    if network.quantized {
-        bail!("{} is quantized already; search from the float network it was made from", job.model.display());
-    }
+    network.expect_float(&job.model.display(), "search from")?;
     let sites = site::find(&network.graph, &network.types, &target);
     if sites.weights.is_empty() {
         bail!("{}: nothing to quantize for target `{}`", job.model.display(), target.name);
@@ -191,7 +189,7 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     }
     if job.time {
         stages.begin("time", None);
-        let times = points::milliseconds(&sessions, &points::sample(&network)?)?;
+        let times = points::milliseconds(&sessions, &network.made_up(1)?)?;
         points.iter_mut().zip(times).for_each(|((_, point), ms)| point.measured_ms = Some(ms));
     }
     // Files weigh a little other than predicted.

@@ -7,7 +7,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use lowbit_engine::{Network, bindings, evaluate_for_pass};
 use lowbit_graph::Graph;
 use lowbit_graph::passes::{prepare, specialize};
@@ -90,10 +90,7 @@ fn run(job: &TrainJob, progress: &dyn Progress) -> Result<Outcome> {
     let seed = job.seed.unwrap_or(recipe.bits.seed);
     let flavour = Flavour::named(job.flavour.as_deref().unwrap_or(&target.flavour)).blame(Given::Recipe)?;
     let (mut graph, float) = load::network_to_train(&job.model)?;
-    if float.quantized {
-        return Err(anyhow!("{} is quantized already; train the float network it was made from", job.model))
-            .blame(Given::Model);
-    }
+    float.expect_float(&job.model, "train")?;
     let wanted = Wanted { preprocess: job.preprocess.as_deref(), skip: 0, limit: job.limit, seed };
     let samples = load::samples(&job.data, &float, &wanted, true)?;
     let validation = match &job.validation {

@@ -9,7 +9,6 @@ use lowbit_quantize::search::space::Space;
 use lowbit_quantize::search::{Strategy, Trial};
 use lowbit_runtime::{Options, Session};
 
-use super::super::load::Loaded;
 use super::files::Made;
 use crate::facade::{Best, Point};
 
@@ -143,12 +142,6 @@ pub(super) fn milliseconds(sessions: &[Session], sample: &[f32]) -> Result<Vec<f
         }
     }
     Ok(best)
-}
-
-/// One sample to time with: numbers that look like normalised ones, always the same.
-pub(super) fn sample(network: &Loaded) -> Result<Vec<f32>> {
-    let len: usize = network.sample_shape()?.iter().product();
-    Ok((0..len).map(|i| ((i * 37 % 101) as f32 / 50.5) - 1.0).collect())
 }
 
 /// Average bits of weights and edges that a recipe says; float counts as 32.
