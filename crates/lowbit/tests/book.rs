@@ -4,6 +4,8 @@
 //! user's files, find small files of those names. Where they do not say how much, training takes one epoch and a search 24
 //! samples.
 
+mod program;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +13,7 @@ use std::process::Command;
 use lowbit::facade;
 use lowbit_quantize::recipe::Recipe;
 use lowbit_quantize::target::Target;
+use lowbit_tensor::Tensor;
 use lowbit_train::{TrainRecipe, listing};
 
 /// Set, it lets the generated page be written instead of compared.
@@ -121,8 +124,9 @@ fn commands_of_the_readme_run() {
     for (name, each) in [("train.tar.gz", 13), ("test.tar.gz", 2)] {
         fs::write(at(name), archive(each)).unwrap();
     }
-    fs::write(at("table.npy"), table(500, 64)).unwrap();
-    fs::write(at("model.onnx"), gather(500, 64)).unwrap();
+    let table = Tensor::from_f32([500, 64], program::values(500 * 64, 1));
+    program::npy(&at("table.npy"), &table);
+    fs::write(at("model.onnx"), program::gather(table, &[3, 499, 0])).unwrap();
     let count = run(&root().join("README.md"), folder.path());
     assert!(count >= 20, "only {count} commands were found");
 }
@@ -146,37 +150,6 @@ fn archive(each: u32) -> Vec<u8> {
         }
     }
     archive.into_inner().unwrap().finish().unwrap()
-}
-
-fn numbers(count: usize) -> Vec<f32> {
-    (0..count).map(|i| (i * 7919 % 2003) as f32 / 1001.0 - 1.0).collect()
-}
-
-/// A network that picks rows of a table.
-fn gather(rows: usize, columns: usize) -> Vec<u8> {
-    use lowbit_graph::ops::Gather;
-    use lowbit_graph::{Dim, Graph, Op};
-    use lowbit_tensor::{DType, Tensor};
-
-    let mut graph = Graph::default();
-    let table = graph.add_constant("table", Tensor::from_f32([rows, columns], numbers(rows * columns)));
-    let indices = graph.add_constant("indices", Tensor::from_i64s(&[3, 499, 0]));
-    let output = graph.add_node("rows", Op::Gather(Gather { axis: 0 }), &[table, indices]);
-    graph.values[output.0].dtype = Some(DType::F32);
-    graph.values[output.0].shape = Some([3, columns].map(Dim::Known).to_vec());
-    graph.outputs = vec![output];
-    lowbit_onnx::write_bytes(&graph, &lowbit_onnx::WriteOptions::default()).unwrap()
-}
-
-/// A `.npy` file of float32 numbers.
-fn table(rows: usize, columns: usize) -> Vec<u8> {
-    let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
-    let header = format!("{header:<117}\n");
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.as_bytes());
-    bytes.extend(numbers(rows * columns).into_iter().flat_map(f32::to_le_bytes));
-    bytes
 }
 
 #[test]

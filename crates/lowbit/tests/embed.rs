@@ -1,48 +1,30 @@
 //! `lowbit embed` from outside: files in, files out, and what it refuses.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod program;
 
-fn run(folder: &Path, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lowbit"));
-    command.current_dir(folder).arg("embed").args(line.split_whitespace()).output().unwrap()
-}
+use std::path::Path;
+use std::process::Command;
+
+use lowbit_tensor::Tensor;
+use program::values;
 
 #[track_caller]
 fn done(folder: &Path, line: &str) -> String {
-    let output = run(folder, line);
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
+    program::done(folder, &format!("embed {line}"))
 }
 
 #[track_caller]
 fn refused(folder: &Path, line: &str) -> String {
-    let output = run(folder, line);
-    assert_eq!(output.status.code(), Some(1), "{line}");
-    String::from_utf8(output.stderr).unwrap()
+    program::refused(folder, &format!("embed {line}"))
 }
 
-/// A `.npy` file of floats.
+/// A `.npy` file of rows.
 fn npy(path: &Path, values: &[f32], columns: usize) {
-    let rows = values.len() / columns;
-    let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
-    header.push_str(&" ".repeat((64 - (11 + header.len()) % 64) % 64));
-    header.push('\n');
-    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
-    bytes.extend((header.len() as u16).to_le_bytes());
-    bytes.extend(header.bytes());
-    bytes.extend(values.iter().flat_map(|x| x.to_le_bytes()));
-    std::fs::write(path, bytes).unwrap();
+    program::npy(path, &Tensor::from_f32([values.len() / columns, columns], values.to_vec()));
 }
 
 fn table(rows: usize, columns: usize) -> Vec<f32> {
-    let mut state = 1u32;
-    (0..rows * columns)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-        })
-        .collect()
+    values(rows * columns, 1)
 }
 
 fn names(folder: &Path) -> Vec<String> {
@@ -139,24 +121,13 @@ fn reports_come_in_three_forms_and_compare_methods() {
 
 #[test]
 fn a_table_inside_a_network_gives_its_decoded_rows() {
-    use lowbit_graph::ops::Gather;
-    use lowbit_graph::{Dim, Graph, Op};
-    use lowbit_tensor::{DType, Tensor};
-
     let folder = tempfile::tempdir().unwrap();
     let at = folder.path();
     let (rows, columns) = (500, 32);
     let values = table(rows, columns);
     npy(&at.join("t.npy"), &values, columns);
-    let mut graph = Graph::default();
-    let weights = graph.add_constant("table", Tensor::from_f32([rows, columns], values));
-    let picked: Vec<i64> = vec![3, 499, 0, 3, 77, 250];
-    let indices = graph.add_constant("indices", Tensor::from_i64s(&picked));
-    let output = graph.add_node("rows", Op::Gather(Gather { axis: 0 }), &[weights, indices]);
-    graph.values[output.0].dtype = Some(DType::F32);
-    graph.values[output.0].shape = Some([picked.len(), columns].map(Dim::Known).to_vec());
-    graph.outputs = vec![output];
-    let bytes = lowbit_onnx::write_bytes(&graph, &lowbit_onnx::WriteOptions::default()).unwrap();
+    let picked = [3, 499, 0, 3, 77, 250];
+    let bytes = program::gather(Tensor::from_f32([rows, columns], values), &picked);
     std::fs::write(at.join("m.onnx"), &bytes).unwrap();
 
     for bits in [8, 4, 2] {

@@ -1,45 +1,16 @@
 //! Networks that take indices: their tables are sites of `quantize`, and every command feeds them whole numbers.
 
-use std::path::Path;
-use std::process::{Command, Output};
+mod program;
 
 use lowbit_graph::ops::{Concat, Gather, Gemm, ReduceMean, Relu, Slice};
 use lowbit_graph::{Dim, Graph, Op, ValueId};
 use lowbit_tensor::{DType, Data, Tensor};
+use program::{done, npy, refused, values, written};
 
 const ITEMS: usize = 300;
 const USERS: usize = 100;
 const COLUMNS: usize = 16;
 const SAMPLES: usize = 200;
-
-fn run(folder: &Path, line: &str) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_lowbit"));
-    command.current_dir(folder).args(line.split_whitespace()).output().unwrap()
-}
-
-#[track_caller]
-fn done(folder: &Path, line: &str) -> String {
-    let output = run(folder, line);
-    assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[track_caller]
-fn refused(folder: &Path, line: &str) -> String {
-    let output = run(folder, line);
-    assert_eq!(output.status.code(), Some(1), "{line}");
-    String::from_utf8(output.stderr).unwrap()
-}
-
-/// Values in ±1, always the same.
-fn values(count: usize, seed: u32) -> Vec<f32> {
-    let mut state = seed;
-    let mut next = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 8) as f32 / (1 << 23) as f32 - 1.0
-    };
-    (0..count).map(|_| next()).collect()
-}
 
 /// Four items and a user per sample: the mean of the items' rows beside the user's, and two layers.
 fn recommender(users: usize) -> Graph {
@@ -90,25 +61,16 @@ fn indices(users: usize) -> Vec<i64> {
     values.iter().enumerate().map(index).collect()
 }
 
-/// A `.npy` file.
-fn npy(path: &Path, kind: &str, bytes: Vec<u8>, [rows, columns]: [usize; 2]) {
-    let mut header = format!("{{'descr': '{kind}', 'fortran_order': False, 'shape': ({rows}, {columns}), }}");
-    header.push_str(&" ".repeat((64 - (11 + header.len()) % 64) % 64));
-    header.push('\n');
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((header.len() as u16).to_le_bytes());
-    file.extend(header.bytes());
-    file.extend(bytes);
-    std::fs::write(path, file).unwrap();
+/// An array of samples.
+fn samples(shape: Vec<usize>, data: Data) -> Tensor {
+    Tensor::new(shape, data).unwrap()
 }
 
 /// A folder with the network and samples of indices.
 fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let bytes = lowbit_onnx::write_bytes(&recommender(USERS), &lowbit_onnx::WriteOptions::default()).unwrap();
-    std::fs::write(folder.path().join("float.onnx"), bytes).unwrap();
-    let bytes = indices(USERS).iter().flat_map(|i| i.to_le_bytes()).collect();
-    npy(&folder.path().join("ids.npy"), "<i8", bytes, [SAMPLES, 5]);
+    std::fs::write(folder.path().join("float.onnx"), written(&recommender(USERS))).unwrap();
+    npy(&folder.path().join("ids.npy"), &samples(vec![SAMPLES, 5], Data::I64(indices(USERS))));
     folder
 }
 
@@ -188,12 +150,10 @@ fn a_recipe_says_what_becomes_of_tables() {
 fn what_is_no_index_is_refused() {
     let folder = folder();
     let at = folder.path();
-    let half: Vec<u8> = [1.0f32, 2.0, 0.5, 3.0, 1.0].iter().flat_map(|x| x.to_le_bytes()).collect();
-    npy(&at.join("half.npy"), "<f4", half, [1, 5]);
+    npy(&at.join("half.npy"), &samples(vec![1, 5], Data::F32(vec![1.0, 2.0, 0.5, 3.0, 1.0])));
     let told = refused(at, "evaluate float.onnx --data half.npy");
     assert!(told.contains("sample 0: 0.5 at 2 of input `ids`"), "{told}");
-    let far: Vec<u8> = [1i64, 2, 3, 4, 100].iter().flat_map(|x| x.to_le_bytes()).collect();
-    npy(&at.join("far.npy"), "<i8", far, [1, 5]);
+    npy(&at.join("far.npy"), &samples(vec![1, 5], Data::I64(vec![1, 2, 3, 4, 100])));
     let told = refused(at, "quantize float.onnx --data far.npy -o o.onnx");
     assert!(told.contains("index 100"), "{told}");
     assert!(!at.join("o.onnx").exists());
@@ -222,10 +182,9 @@ fn a_table_alone_is_quantized_for_one_index_per_sample() {
     graph.values[rows.0].dtype = Some(DType::F32);
     graph.values[rows.0].shape = Some(vec![Dim::Symbol("N".into()), Dim::Known(7)]);
     graph.outputs = vec![rows];
-    let bytes = lowbit_onnx::write_bytes(&graph, &lowbit_onnx::WriteOptions::default()).unwrap();
-    std::fs::write(at.join("float.onnx"), bytes).unwrap();
-    let bytes = indices(USERS).iter().flat_map(|&i| (i as i32).to_le_bytes()).collect();
-    npy(&at.join("ids.npy"), "<i4", bytes, [SAMPLES * 5, 1]);
+    std::fs::write(at.join("float.onnx"), written(&graph)).unwrap();
+    let narrow = indices(USERS).iter().map(|&i| i as i32).collect();
+    npy(&at.join("ids.npy"), &samples(vec![SAMPLES * 5, 1], Data::I32(narrow)));
     let told = done(at, "quantize float.onnx --data ids.npy --recipe w4a8 -o small.onnx");
     assert!(told.contains("table `table` has 8 bits: 7 columns"), "{told}");
     let scores: serde_json::Value =

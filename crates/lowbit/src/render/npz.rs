@@ -1,10 +1,16 @@
-//! Arrays as numpy's `.npz`: a zip of `.npy` files, not compressed, the same bytes for the same arrays.
+//! Arrays as numpy's `.npy`, and as its `.npz`: a zip of such files, not compressed, the same bytes for the same arrays.
 
 use std::io::{Cursor, Write};
 
 use lowbit_tensor::{Data, Tensor};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
+
+/// A `.npy` of this array, its type as in [`arrays`].
+pub fn array(tensor: &Tensor) -> Vec<u8> {
+    let (descr, data) = little_endian(tensor.data());
+    [header(descr, tensor.shape()), data].concat()
+}
 
 /// A `.npz` of these arrays. Types that numpy lacks become the next wider one: bfloat16 float32, 4 and 2 bits 8 bits.
 ///
