@@ -72,24 +72,26 @@ const STEPS: &[Step] = &[
 ];
 
 fn main() -> ExitCode {
-    let (steps, fast, torch, only) = match Cli::parse().task {
-        Task::Test { fast, torch, only } => (STEPS, fast, torch, only),
-        Task::Proofs { only } => (proofs::STEPS, false, false, only),
-        Task::Results { only, threads } => {
-            return match results::run(&Project::here(false, false), &only, threads) {
-                Ok(()) => ExitCode::SUCCESS,
-                Err(error) => {
-                    eprintln!("error: {error:#}");
-                    ExitCode::FAILURE
-                }
-            };
-        }
-    };
+    match Cli::parse().task {
+        Task::Test { fast, torch, only } => check(STEPS, &Project::here(fast, torch), &only),
+        Task::Proofs { only } => check(proofs::STEPS, &Project::here(false, false), &only),
+        Task::Results { only, threads } => match results::run(&Project::here(false, false), &only, threads) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("error: {error:#}");
+                ExitCode::FAILURE
+            }
+        },
+    }
+}
+
+/// Runs the steps of these names, or all.
+fn check(steps: &[Step], project: &Project, only: &[String]) -> ExitCode {
     if let Some(unknown) = only.iter().find(|name| steps.iter().all(|step| step.name != *name)) {
         let names: Vec<&str> = steps.iter().map(|step| step.name).collect();
         eprintln!("error: there is no step `{unknown}`; steps: {}", names.join(", "));
         return ExitCode::from(2);
     }
     let steps = steps.iter().filter(|step| only.is_empty() || only.iter().any(|name| name == step.name));
-    if step::run_all(steps, &Project::here(fast, torch)) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if step::run_all(steps, project) { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

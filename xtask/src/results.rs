@@ -1,12 +1,13 @@
 //! `cargo xtask results`: repeats the tables of accuracy, from `docs/tables.toml`.
 //!
 //! What it prints has the columns of `docs/results.md`: top-1 (median, least and most over the seeds), size and time, below a
-//! line with machine and commit. Rows that were run before are taken from `target/results`, so that an evening's run can be
-//! cut short and gone on with.
+//! line with machine and commit. Rows that were run before at this commit are taken from `target/results`, so that an evening's
+//! run can be cut short and gone on with.
 
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
@@ -61,6 +62,12 @@ struct Run {
     seconds: f64,
 }
 
+/// What `lowbit doctor` finds.
+#[derive(Deserialize)]
+struct Machine {
+    processor: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Report {
     scores: Vec<Score>,
@@ -74,117 +81,125 @@ struct Score {
 
 /// Runs the tables of these names, or all.
 pub(crate) fn run(project: &Project, only: &[String], threads: usize) -> Result<()> {
-    let path = project.path(TABLES);
-    let File { table: tables } = toml::from_str(&fs::read_to_string(&path)?).context(TABLES)?;
+    let File { table: tables } =
+        toml::from_str(&fs::read_to_string(project.path(TABLES))?).context(TABLES)?;
     if let Some(unknown) = only.iter().find(|name| tables.iter().all(|table| table.name != **name)) {
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         bail!("there is no table `{unknown}`; tables: {}", names.join(", "));
     }
     succeed(&mut project.cargo(&["build", "--release", "--workspace", "--bins", "--locked"]))?;
-    let lowbit = project.target().join("release/lowbit");
-    let folder = project.target().join("results");
+    let git = |arguments: &[&str]| said(project.command("git").args(arguments));
+    let (commit, changed) =
+        (git(&["rev-parse", "--short", "HEAD"])?, !git(&["status", "--porcelain"])?.is_empty());
+    let folder = project.target().join("results").join(if changed { "changed" } else { &commit });
+    if changed && folder.is_dir() {
+        // Of which changes it was is not known.
+        fs::remove_dir_all(&folder)?;
+    }
     fs::create_dir_all(&folder)?;
-    println!("\n{}\n", origin(project, threads));
+    let bench = Bench { project, lowbit: project.target().join("release/lowbit"), folder, threads };
+    let changed = if changed { " with changes" } else { "" };
+    println!("\nCommit `{commit}`{changed}, {}.\n", bench.machine()?);
     for table in tables.iter().filter(|table| only.is_empty() || only.contains(&table.name)) {
-        println!("## {}\n", table.title);
-        if !table.networks.is_empty() && !project.path(SHARED).is_dir() {
-            println!("SKIPPED: no {SHARED}\n");
-            continue;
-        }
-        println!(
-            "| network | recipe | float | top-1, median | least | most | kB | s |\n|---|---|---|---|---|---|---|---|"
-        );
-        for subject in subjects(project, table, &lowbit, &folder)? {
-            for recipe in &table.recipes {
-                let runs = table
-                    .seeds
-                    .iter()
-                    .map(|&seed| one(project, table, &subject, recipe, (seed, threads), &lowbit, &folder));
-                println!("{}", row(&subject.name, recipe, &runs.collect::<Result<Vec<_>>>()?));
-            }
-        }
-        println!();
+        bench.table(table)?;
     }
     Ok(())
 }
 
-/// Machine and commit.
-fn origin(project: &Project, threads: usize) -> String {
-    let said = |program: &str, arguments: &[&str]| {
-        let output = project.command(program).args(arguments).output().ok();
-        output.map_or_else(String::new, |output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let cpu = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let cpu = cpu.lines().find_map(|line| line.strip_prefix("model name")?.split(": ").nth(1));
-    let commit = said("git", &["rev-parse", "--short", "HEAD"]);
-    let changed = if said("git", &["status", "--porcelain"]).is_empty() { "" } else { " with changes" };
-    format!(
-        "Commit `{commit}`{changed}, {}, {threads} thread(s), {}.",
-        cpu.unwrap_or("unknown processor"),
-        said("rustc", &["--version"])
-    )
+/// What a command prints.
+fn said(command: &mut Command) -> Result<String> {
+    Ok(String::from_utf8_lossy(&command.output()?.stdout).trim().to_owned())
 }
 
-fn subjects(project: &Project, table: &Table, lowbit: &Path, folder: &Path) -> Result<Vec<Subject>> {
-    if table.networks.is_empty() {
-        let demo = folder.join("demo");
-        succeed(
-            project.command(lowbit).arg("demo").arg("--out").arg(&demo).stdout(std::process::Stdio::null()),
-        )?;
-        return Ok(vec![Subject {
-            name: "digits".into(),
-            network: demo.join("digits-float.onnx"),
-            train: demo.join("digits-train.npz"),
-            test: demo.join("digits-test.npz"),
-            preprocess: "digits",
-        }]);
-    }
-    let shared = project.path(SHARED);
-    let subject = |name: &String| Subject {
-        name: name.clone(),
-        network: shared.join(format!("models/{name}.onnx")),
-        train: shared.join("data/cifar10-jpeg-train.tar.gz"),
-        test: shared.join("data/cifar10-jpeg-test.tar.gz"),
-        preprocess: "imagenet-no-resize",
-    };
-    Ok(table.networks.iter().map(subject).collect())
+/// What all runs share.
+struct Bench<'a> {
+    project: &'a Project,
+    /// The program.
+    lowbit: PathBuf,
+    /// Where what runs gave is kept.
+    folder: PathBuf,
+    threads: usize,
 }
 
-/// One run, or what it gave before.
-fn one(
-    project: &Project,
-    table: &Table,
-    subject: &Subject,
-    recipe: &str,
-    (seed, threads): (u64, usize),
-    lowbit: &Path,
-    folder: &Path,
-) -> Result<Run> {
-    let stem = Path::new(recipe).file_stem().unwrap_or_default().to_string_lossy();
-    let name = format!("{}-{}-{stem}-{seed}", table.name, subject.name);
-    let known = folder.join(format!("{name}.json"));
-    if let Some(run) = fs::read_to_string(&known).ok().and_then(|text| serde_json::from_str(&text).ok()) {
-        return Ok(run);
+impl Bench<'_> {
+    fn machine(&self) -> Result<String> {
+        let machine = said(self.project.command(&self.lowbit).args(["doctor", "--json"]))?;
+        let Machine { processor } = serde_json::from_str(&machine).context("lowbit doctor")?;
+        let processor = processor.as_deref().unwrap_or("unknown processor");
+        let compiler = said(self.project.command("rustc").arg("--version"))?;
+        Ok(format!("{processor}, {} thread(s), {compiler}", self.threads))
     }
-    let (output, report) = (folder.join(format!("{name}.onnx")), folder.join(format!("{name}-report.json")));
-    let mut command = project.command(lowbit);
-    command.arg("quantize").arg(&subject.network).arg("--data").arg(&subject.train);
-    command.arg("--validation").arg(&subject.test).args(["--preprocess", subject.preprocess]);
-    command.args(["--recipe", recipe, "--limit", &table.limit.to_string(), "--seed", &seed.to_string()]);
-    command.args(["--threads", &threads.to_string()]);
-    if let Some(target) = &table.target {
-        command.args(["--target", target]);
+
+    fn table(&self, table: &Table) -> Result<()> {
+        println!("## {}\n", table.title);
+        if !table.networks.is_empty() && !self.project.path(SHARED).is_dir() {
+            println!("SKIPPED: no {SHARED}\n");
+            return Ok(());
+        }
+        println!("| network | recipe | float | top-1, median | least | most | kB | s |");
+        println!("|---|---|---|---|---|---|---|---|");
+        for subject in self.subjects(table)? {
+            for recipe in &table.recipes {
+                let runs = table.seeds.iter().map(|&seed| self.one(table, &subject, recipe, seed));
+                println!("{}", row(&subject.name, recipe, &runs.collect::<Result<Vec<_>>>()?));
+            }
+        }
+        println!();
+        Ok(())
     }
-    command.arg("-o").arg(&output).arg("--report").arg(&report).stdout(std::process::Stdio::null());
-    let begun = Instant::now();
-    succeed(&mut command)?;
-    let seconds = begun.elapsed().as_secs_f64();
-    let report: Report = serde_json::from_str(&fs::read_to_string(&report)?)?;
-    let [float, small] = report.scores.as_slice() else { bail!("{name}: the report has not two scores") };
-    let top1 = |score: &Score| score.top1.context("the report has no top-1");
-    let run = Run { float_top1: top1(float)?, top1: top1(small)?, bytes: small.size_bytes, seconds };
-    fs::write(known, serde_json::to_string(&run)?)?;
-    Ok(run)
+
+    fn subjects(&self, table: &Table) -> Result<Vec<Subject>> {
+        if table.networks.is_empty() {
+            let demo = self.folder.join("demo");
+            let mut command = self.project.command(&self.lowbit);
+            succeed(command.arg("demo").arg("--out").arg(&demo).stdout(Stdio::null()))?;
+            return Ok(vec![Subject {
+                name: "digits".into(),
+                network: demo.join("digits-float.onnx"),
+                train: demo.join("digits-train.npz"),
+                test: demo.join("digits-test.npz"),
+                preprocess: "digits",
+            }]);
+        }
+        let shared = self.project.path(SHARED);
+        let subject = |name: &String| Subject {
+            name: name.clone(),
+            network: shared.join(format!("models/{name}.onnx")),
+            train: shared.join("data/cifar10-jpeg-train.tar.gz"),
+            test: shared.join("data/cifar10-jpeg-test.tar.gz"),
+            preprocess: "imagenet-no-resize",
+        };
+        Ok(table.networks.iter().map(subject).collect())
+    }
+
+    /// One run, or what it gave before.
+    fn one(&self, table: &Table, subject: &Subject, recipe: &str, seed: u64) -> Result<Run> {
+        let stem = Path::new(recipe).file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("{}-{}-{stem}-{seed}", table.name, subject.name);
+        let known = self.folder.join(format!("{name}.json"));
+        if let Some(run) = fs::read_to_string(&known).ok().and_then(|text| serde_json::from_str(&text).ok()) {
+            return Ok(run);
+        }
+        let report = self.folder.join(format!("{name}-report.json"));
+        let mut command = self.project.command(&self.lowbit);
+        command.arg("quantize").arg(&subject.network).arg("--data").arg(&subject.train);
+        command.arg("--validation").arg(&subject.test).args(["--preprocess", subject.preprocess]);
+        command.args(["--recipe", recipe, "--limit", &table.limit.to_string(), "--seed", &seed.to_string()]);
+        command.args(["--threads", &self.threads.to_string()]);
+        if let Some(target) = &table.target {
+            command.args(["--target", target]);
+        }
+        command.arg("-o").arg(self.folder.join(format!("{name}.onnx"))).arg("--report").arg(&report);
+        let begun = Instant::now();
+        succeed(command.stdout(Stdio::null()))?;
+        let seconds = begun.elapsed().as_secs_f64();
+        let report: Report = serde_json::from_str(&fs::read_to_string(&report)?)?;
+        let [float, small] = report.scores.as_slice() else { bail!("{name}: the report has not two scores") };
+        let top1 = |score: &Score| score.top1.context("the report has no top-1");
+        let run = Run { float_top1: top1(float)?, top1: top1(small)?, bytes: small.size_bytes, seconds };
+        fs::write(known, serde_json::to_string(&run)?)?;
+        Ok(run)
+    }
 }
 
 fn row(network: &str, recipe: &str, runs: &[Run]) -> String {
