@@ -44,6 +44,14 @@ def opened(data: Samples, model: _native.Model, limit: "int | None") -> "tuple[_
     raise TypeError(f"samples are an array, (x, y), an iterable of batches or a path, not {type(data).__name__}")
 
 
+def both(
+    data: Samples, validation: "Samples | None", model: _native.Model, limit: "int | None"
+) -> "tuple[_native.Data, _native.Data | None, int | None]":
+    """Samples to work on, those to score on if there are some, and the limit that is left to the former."""
+    samples, limit = opened(data, model, limit)
+    return samples, None if validation is None else opened(validation, model, None)[0], limit
+
+
 def _whole(x: Array, y: "NDArray[np.int64] | None") -> _native.Data:
     name = f"array {described(x)}"
     return _native.Data.array(as_bytes(x), x.dtype.str, list(x.shape), y, name)

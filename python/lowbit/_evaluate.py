@@ -3,7 +3,7 @@
 import os
 from collections.abc import Sequence
 
-from . import _data, _model, _native
+from . import _data, _files, _model, _native
 from ._errors import InvalidModel
 from ._progress import Progress, shown
 from ._report import Report
@@ -48,7 +48,7 @@ def evaluate(
             limit=limit,
             skip=skip,
             threads=threads,
-            preprocess=None if preprocess is None else os.fspath(preprocess),
+            preprocess=_files.path(preprocess),
             seed=seed,
             progress=listener,
         )

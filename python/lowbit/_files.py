@@ -1,9 +1,14 @@
-"""Files that appear whole or not at all: written beside their place under another name, then renamed."""
+"""Places of files, and files that appear whole or not at all: written beside their place under another name, then renamed."""
 
 import os
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+
+
+def path(given: "str | os.PathLike[str] | None") -> "str | None":
+    """A place or a name as text, if there is one."""
+    return None if given is None else os.fspath(given)
 
 
 def write_whole(path: "str | os.PathLike[str]", write: Callable[[str], object]) -> Path:

@@ -2,7 +2,7 @@
 
 import os
 
-from . import _data, _model, _native
+from . import _data, _files, _model, _native
 from ._progress import Progress, shown
 from ._result import Result
 
@@ -48,8 +48,7 @@ def quantize(
     :raises lowbit.Error: or a subclass, by what cannot be used; ``KeyboardInterrupt`` leaves nothing behind
     """
     network = _model.opened(model)
-    samples, limit = _data.opened(data, network, limit)
-    held_out = None if validation is None else _data.opened(validation, network, None)[0]
+    samples, held_out, limit = _data.both(data, validation, network, limit)
     with shown(progress) as listener:
         made = _native.quantize(
             network,
@@ -61,10 +60,10 @@ def quantize(
             seed=seed,
             limit=limit,
             threads=threads,
-            preprocess=None if preprocess is None else os.fspath(preprocess),
+            preprocess=_files.path(preprocess),
             effort=effort,
             cache_bytes=cache_bytes,
-            state=None if state is None else os.fspath(state),
+            state=_files.path(state),
             fresh=fresh,
             detail=detail,
             progress=listener,

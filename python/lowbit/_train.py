@@ -2,7 +2,7 @@
 
 import os
 
-from . import _data, _model, _native
+from . import _data, _files, _model, _native
 from ._progress import Progress, shown
 from ._result import Result
 
@@ -54,8 +54,7 @@ def train(
     :raises lowbit.Error: or a subclass, by what cannot be used; ``KeyboardInterrupt`` leaves nothing behind but ``state``
     """
     network = _model.opened(model)
-    samples, limit = _data.opened(data, network, limit)
-    held_out = None if validation is None else _data.opened(validation, network, None)[0]
+    samples, held_out, limit = _data.both(data, validation, network, limit)
     with shown(progress) as listener:
         made = _native.train(
             network,
@@ -72,9 +71,9 @@ def train(
             seed=seed,
             limit=limit,
             threads=threads,
-            preprocess=None if preprocess is None else os.fspath(preprocess),
+            preprocess=_files.path(preprocess),
             cache_bytes=cache_bytes,
-            state=None if state is None else os.fspath(state),
+            state=_files.path(state),
             fresh=fresh,
             progress=listener,
         )
