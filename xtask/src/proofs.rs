@@ -59,6 +59,8 @@ fn aarch64(project: &Project) -> Result<Outcome> {
     }
     let mut build = project.cargo(&KERNELS);
     build.args(["--target", AARCH64]).env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", LINKER);
+    // As the others, apart from what is built day by day, which may be at work meanwhile.
+    build.env("CARGO_TARGET_DIR", project.target().join("aarch64"));
     if !answers(EMULATOR, &["--version"]) {
         succeed(build.arg("--no-run"))?;
         return Ok(Outcome::Remark(format!("compiled, not run: no `{EMULATOR}`")));
