@@ -1,5 +1,7 @@
 //! What a plan did to each layer, as report data.
 
+use std::collections::BTreeSet;
+
 use crate::evaluate::sqnr_db;
 use crate::observe::Observations;
 use crate::plan::Plan;
@@ -54,14 +56,42 @@ pub fn layers(
     plan: &Plan,
     seen: &Observations,
 ) -> Vec<Layer> {
-    layers_with_sites(graph, sites)
+    let entries = layers_with_sites(graph, sites);
+    let reads = reads(graph, sites, &entries);
+    entries
         .into_iter()
-        .map(|layer| Layer {
+        .zip(reads)
+        .map(|(layer, reads)| Layer {
+            reads,
             weight: layer.weight.and_then(|i| weight(graph, sites, plan, i)),
             activation: layer.activation.and_then(|i| activation(sites, plan, seen, i)),
             ..skeleton(graph, types, sites, layer)
         })
         .collect()
+}
+
+/// For each layer the layers whose results reach it, directly or through nodes that are none.
+fn reads(graph: &Graph, sites: &Sites, layers: &[LayerSites]) -> Vec<Vec<usize>> {
+    // Layers behind each value; a node that is no layer hands on those of all its inputs.
+    let mut behind = vec![Vec::new(); graph.values.len()];
+    for (i, layer) in layers.iter().enumerate().filter(|(_, layer)| layer.node.is_none()) {
+        if let Some(site) = layer.activation {
+            behind[sites.activations[site].value.0] = vec![i];
+        }
+    }
+    let mut reads = vec![Vec::new(); layers.len()];
+    for (n, node) in graph.nodes.iter().enumerate() {
+        let sources = node.inputs.iter().flatten().flat_map(|input| behind[input.0].iter().copied());
+        let sources: Vec<usize> = sources.collect::<BTreeSet<_>>().into_iter().collect();
+        let layer = layers.iter().position(|layer| layer.node == Some(NodeId(n)));
+        for output in &node.outputs {
+            behind[output.0] = layer.map_or_else(|| sources.clone(), |i| vec![i]);
+        }
+        if let Some(i) = layer {
+            reads[i] = sources;
+        }
+    }
+    reads
 }
 
 /// Name, operators, shape and cost of a layer.

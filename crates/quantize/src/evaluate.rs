@@ -1,6 +1,8 @@
 //! Comparing networks on samples: correct guesses, agreement with the first, signal to noise.
 
-use crate::report::Score;
+use std::collections::HashMap;
+
+use crate::report::{Class, Confusion, Score};
 
 /// Running comparison of several networks' outputs; the first is the yardstick.
 #[derive(Clone, Debug)]
@@ -9,6 +11,10 @@ pub struct Comparison {
     samples: usize,
     labelled: usize,
     classes: usize,
+    /// Samples of each class.
+    of_class: Vec<usize>,
+    /// Names of classes, as far as they have some.
+    names: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -18,12 +24,27 @@ struct Tally {
     agree: usize,
     signal: f64,
     noise: f64,
+    /// Guesses by label and guess, right ones too.
+    guesses: HashMap<(usize, usize), usize>,
 }
 
 impl Comparison {
     /// A comparison of `models` networks.
     pub fn new(models: usize) -> Comparison {
-        Comparison { tallies: vec![Tally::default(); models], samples: 0, labelled: 0, classes: 0 }
+        Comparison {
+            tallies: vec![Tally::default(); models],
+            samples: 0,
+            labelled: 0,
+            classes: 0,
+            of_class: Vec::new(),
+            names: Vec::new(),
+        }
+    }
+
+    /// Names classes, in order of labels; without this they are numbers.
+    #[must_use]
+    pub fn named(self, classes: &[String]) -> Comparison {
+        Comparison { names: classes.to_vec(), ..self }
     }
 
     /// Adds a batch: for each network its outputs `[n, classes]`, flat, and the labels if there are any.
@@ -33,6 +54,12 @@ impl Comparison {
         let n = first.len() / classes;
         self.samples += n;
         self.labelled += labels.map_or(0, <[u32]>::len);
+        self.of_class.resize(classes, 0);
+        for &label in labels.into_iter().flatten() {
+            if let Some(samples) = self.of_class.get_mut(label as usize) {
+                *samples += 1;
+            }
+        }
         for (tally, output) in self.tallies.iter_mut().zip(outputs) {
             for (i, (row, reference)) in
                 output.chunks_exact(classes).zip(first.chunks_exact(classes)).enumerate()
@@ -45,6 +72,7 @@ impl Comparison {
                 }
                 if let Some(label) = labels.and_then(|l| l.get(i)).map(|&l| l as usize) {
                     tally.top1 += usize::from(guess == label);
+                    *tally.guesses.entry((label, guess)).or_default() += 1;
                     tally.top5 += usize::from(rank(row, label).is_some_and(|rank| rank < 5));
                 }
             }
@@ -60,9 +88,33 @@ impl Comparison {
             top5: percent(tally.top5, self.labelled).filter(|_| self.classes > 5),
             agreement: percent(tally.agree, self.samples).filter(|_| i > 0),
             sqnr_db: sqnr_db(tally.signal, tally.noise).filter(|_| i > 0),
+            classes: if i > 0 { self.classes(tally) } else { Vec::new() },
             ..Score::default()
         };
         self.tallies.iter().enumerate().map(score).collect()
+    }
+
+    /// How each class fares with a network beside the first.
+    fn classes(&self, tally: &Tally) -> Vec<Class> {
+        let Some(first) = self.tallies.first().filter(|_| self.labelled > 0) else { return Vec::new() };
+        let name = |class: usize| self.names.get(class).cloned().unwrap_or_else(|| class.to_string());
+        let count = |tally: &Tally, label, guess| tally.guesses.get(&(label, guess)).copied().unwrap_or(0);
+        let class = |(label, &samples): (usize, &usize)| {
+            let more = |guess| count(tally, label, guess).saturating_sub(count(first, label, guess));
+            // Of equals the first label.
+            let guesses = (0..self.classes).filter(|&guess| guess != label).rev();
+            let taken_for = guesses.map(|guess| (more(guess), guess)).max_by_key(|&(more, _)| more);
+            Class {
+                name: name(label),
+                samples,
+                before: count(first, label, label),
+                after: count(tally, label, label),
+                taken_for: taken_for
+                    .filter(|&(more, _)| more > 0)
+                    .map(|(more, guess)| Confusion { class: name(guess), more }),
+            }
+        };
+        self.of_class.iter().enumerate().map(class).collect()
     }
 }
 
@@ -105,6 +157,29 @@ mod tests {
         let expected = 10.0 * (5.0f64 / 8.0).log10();
         assert!((scores[1].sqnr_db.unwrap() - expected).abs() < 1e-9);
         assert_eq!(scores[0].top5, None);
+    }
+
+    #[test]
+    fn classes_tell_what_they_lost_and_to_which() {
+        let mut comparison = Comparison::new(2).named(&["cat".into(), "dog".into()]);
+        // Three cats and a dog: the first network is right everywhere, the second takes two cats for dogs.
+        let float = [[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]].concat();
+        let small = [[0.0, 1.0], [1.0, 0.0], [0.0, 1.0], [0.0, 1.0]].concat();
+        comparison.add(&[&float, &small], 2, Some(&[0, 0, 0, 1]));
+        let scores = comparison.scores();
+        assert!(scores[0].classes.is_empty());
+        let class = |name: &str, samples, before, after, taken_for| Class {
+            name: name.into(),
+            samples,
+            before,
+            after,
+            taken_for,
+        };
+        let expected = [
+            class("cat", 3, 3, 1, Some(Confusion { class: "dog".into(), more: 2 })),
+            class("dog", 1, 1, 1, None),
+        ];
+        assert_eq!(scores[1].classes, expected);
     }
 
     #[test]

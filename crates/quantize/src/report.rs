@@ -130,6 +130,34 @@ pub struct Score {
     pub sqnr_db: Option<f64>,
     /// Size of the file (or of what it would be) in bytes.
     pub size_bytes: u64,
+    /// How each class fares beside the first variant, in order of labels; empty for the first itself and without labels.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<Class>,
+}
+
+/// What became of the samples of one class.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Class {
+    /// Name of its folder, or the number of its label.
+    pub name: String,
+    /// Samples of it.
+    pub samples: usize,
+    /// Correct first guesses of the first variant.
+    pub before: usize,
+    /// Correct first guesses of this one.
+    pub after: usize,
+    /// What it is taken for more often than by the first variant, most of all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_for: Option<Confusion>,
+}
+
+/// Another class that samples are taken for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Confusion {
+    /// Its name.
+    pub class: String,
+    /// How many samples more than with the first variant.
+    pub more: usize,
 }
 
 /// One quantizable layer: a convolution or matrix product with what is fused to it, or an operator on quantized edges.
@@ -143,6 +171,9 @@ pub struct Layer {
     pub output_shape: Vec<usize>,
     /// Multiply-accumulates per sample.
     pub macs: u64,
+    /// The layers whose results it reads, by their place among the layers; what lies between has no bits to tell of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub reads: Vec<usize>,
     /// Its weight, if it has one.
     pub weight: Option<Weight>,
     /// Its output edge, if that is quantized.

@@ -75,7 +75,8 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
             bytes: q.bytes.len(),
         })
         .collect();
-    let scores = score(&network, &variants, test.batches()?.map(|b| labelled(b?, &network)), &stages)?;
+    let batches = test.batches()?.map(|b| labelled(b?, &network));
+    let scores = score(&network, &variants, test.dataset.class_names(), batches, &stages)?;
     let (name, last) = (RECIPES[RECIPES.len() - 1], &quantized[RECIPES.len() - 1]);
     let recipe = Recipe::named(name)?;
     let mut report = Report {

@@ -37,7 +37,7 @@ fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
     let networks: Vec<Runner> = pairs.iter().map(runner).collect::<Result<_>>()?;
     let batches = samples.batches()?;
     stages.begin("evaluate", Some(batches.samples() as u64));
-    let mut comparison = Comparison::new(networks.len());
+    let mut comparison = Comparison::new(networks.len()).named(samples.dataset.class_names());
     for batch in batches {
         let mut batch = batch?;
         let n = batch.samples.len();

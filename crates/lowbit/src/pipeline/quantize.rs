@@ -187,19 +187,21 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     };
     report.scores = match &validation {
         Some(samples) => {
-            score(&float, &[variant], samples.batches()?.map(|b| labelled(b?, &float)), &stages)?
+            let batches = samples.batches()?.map(|b| labelled(b?, &float));
+            score(&float, &[variant], samples.dataset.class_names(), batches, &stages)?
         }
         None => {
             stages.note(format!(
                 "scored on {} calibration samples; give --validation for an unbiased figure",
                 seen.kept.iter().map(|k| k.input.shape()[0]).sum::<usize>()
             ));
+            let classes = samples.dataset.class_names();
             match tables.is_empty() {
-                true => self_score(&float, &variant, &seen.kept, &stages)?,
+                true => self_score(&float, &variant, classes, &seen.kept, &stages)?,
                 // What calibration kept is of the network with packed tables.
                 false => {
                     let kept = seen.kept.iter().map(|k| Ok((k.input.clone(), k.labels.clone())));
-                    score(&float, &[variant], kept, &stages)?
+                    score(&float, &[variant], classes, kept, &stages)?
                 }
             }
         }

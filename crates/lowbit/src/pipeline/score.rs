@@ -18,16 +18,17 @@ pub(super) struct Variant<'a> {
     pub(super) bytes: usize,
 }
 
-/// Scores the float network and variants of it.
+/// Scores the float network and variants of it; `classes` are names in order of labels, as far as there are some.
 pub(super) fn score(
     float: &Loaded,
     variants: &[Variant<'_>],
+    classes: &[String],
     batches: impl Iterator<Item = Result<Labelled>>,
     stages: &Stages<'_>,
 ) -> Result<Vec<Score>> {
     stages.begin("score", None);
     let reference = Network::new(&float.graph)?;
-    let mut comparison = Comparison::new(variants.len() + 1);
+    let mut comparison = Comparison::new(variants.len() + 1).named(classes);
     for batch in batches {
         let (input, labels) = batch?;
         let input = [input];
@@ -46,11 +47,12 @@ pub(super) fn score(
 pub(super) fn self_score(
     float: &Loaded,
     variant: &Variant<'_>,
+    classes: &[String],
     kept: &[Kept],
     stages: &Stages<'_>,
 ) -> Result<Vec<Score>> {
     stages.begin("score", None);
-    let mut comparison = Comparison::new(2);
+    let mut comparison = Comparison::new(2).named(classes);
     for batch in kept {
         let output = first_output(variant.network, std::slice::from_ref(&batch.input))?;
         comparison.add(&[&batch.float, &output], float.classes(), batch.labels.as_deref());

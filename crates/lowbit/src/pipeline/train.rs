@@ -401,7 +401,8 @@ impl Task<'_> {
             let variant =
                 Variant { name: &self.recipe.bits.name, bits, network: &written, bytes: bytes.len() };
             let batches = validation.batches()?.map(|batch| labelled(batch?, self.float));
-            report.scores = score(self.float, &[variant], batches, self.stages)?;
+            report.scores =
+                score(self.float, &[variant], validation.dataset.class_names(), batches, self.stages)?;
         }
         Ok(bytes)
     }

@@ -5,8 +5,10 @@
 //! error). A width in bits is drawn as eight cells of which that many are filled.
 
 mod activations;
+mod classes;
 mod comparison;
 pub mod embedding;
+mod graph;
 mod layers;
 mod parts;
 mod run;
@@ -16,6 +18,7 @@ mod windows;
 
 use lowbit_quantize::report::Report;
 pub(super) use parts::{copyable, trim};
+pub(super) use summary::logo;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
@@ -61,6 +64,7 @@ pub fn report(report: &Report) -> String {
         comparison::section(report),
         training::section(report),
         run::notes(report),
+        classes::section(report),
         layers::harm(report),
         layers::widths(report),
         layers::table(report),

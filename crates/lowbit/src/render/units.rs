@@ -106,7 +106,12 @@ pub fn shape(dims: &[usize]) -> String {
 
 /// `1 sample`, `512 samples`; thousands are grouped by a thin space.
 pub fn plural(n: usize, noun: &str) -> String {
-    format!("{} {noun}{}", grouped(n as u64), if n == 1 { "" } else { "s" })
+    let ending = match noun.ends_with('s') {
+        _ if n == 1 => "",
+        true => "es",
+        false => "s",
+    };
+    format!("{} {noun}{ending}", grouped(n as u64))
 }
 
 /// `10 000`.

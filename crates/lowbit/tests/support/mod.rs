@@ -1,7 +1,8 @@
 //! A made-up report that has something of everything, of any depth.
 
 use lowbit_quantize::report::{
-    Activation, Histogram, Job, KeptFloat, Layer, Model, Report, Score, Stage, Weight, WindowUse,
+    Activation, Class, Confusion, Histogram, Job, KeptFloat, Layer, Model, Report, Score, Stage, Weight,
+    WindowUse,
 };
 
 /// A residual network of `depth` layers, quantized to about four bits.
@@ -69,6 +70,7 @@ fn scores(layers: &[Layer]) -> Vec<Score> {
         agreement,
         sqnr_db,
         size_bytes,
+        classes: if agreement.is_some() { classes(top1) } else { Vec::new() },
     };
     vec![
         score("float", "float32", 88.21, None, None, float),
@@ -76,6 +78,18 @@ fn scores(layers: &[Layer]) -> Vec<Score> {
         score("w4a4 (min-max)", "W4A4", 71.08, Some(74.9), Some(4.83), packed),
         score("w4a4-aciq", "W4A4", 85.93, Some(92.41), Some(12.71), packed),
     ]
+}
+
+/// Ten classes of a thousand samples, the later ones losing more.
+fn classes(top1: f64) -> Vec<Class> {
+    let class = |i: usize| Class {
+        name: format!("class {i}"),
+        samples: 1000,
+        before: 900 - 4 * i,
+        after: 890 + i - (i * (90 - top1 as usize)),
+        taken_for: (i > 0).then(|| Confusion { class: format!("class {}", i / 2), more: 3 * i }),
+    };
+    (0..10).map(class).collect()
 }
 
 fn layer(i: usize, depth: usize) -> Layer {
@@ -106,6 +120,11 @@ fn layer(i: usize, depth: usize) -> Layer {
         },
         op: op.into(),
         output_shape: if last { vec![10] } else { vec![channels, side, side] },
+        reads: match i {
+            0 => vec![],
+            _ if i % 2 == 0 && i > 2 && !last => vec![i - 2, i - 1],
+            _ => vec![i - 1],
+        },
         macs: (elements * if last { 1 } else { side * side }) as u64,
         weight: Some(Weight {
             bits,

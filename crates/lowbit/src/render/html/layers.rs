@@ -4,6 +4,7 @@ use lowbit_quantize::report::{Activation, Layer, Report, Weight};
 use maud::{Markup, html};
 
 use super::Section;
+use super::graph;
 use super::parts::{Kind, bar, cells, folded, trim};
 use crate::render::{by_harm, error_percent, units};
 
@@ -48,13 +49,19 @@ pub(super) fn widths(report: &Report) -> Option<Section> {
     if strips.iter().all(|(_, bits, _)| bits.iter().all(Option::is_none)) {
         return None;
     }
+    let graph = graph::graph(report);
+    let drawn = graph.is_some();
     let body = html! {
+        @if let Some(graph) = graph { (graph) }
         @for (name, bits, kind) in &strips {
             @if bits.iter().any(Option::is_some) { (strip(report, name, bits, *kind)) }
         }
     };
-    let lead =
+    let mut lead =
         "From input to output; a gap is a layer that has none. Click a bar for its figures.".to_owned();
+    if drawn {
+        lead += " In the graph a dot is a layer and an arc what reads it; fewer bits are paler, grey is float or has no weights.";
+    }
     Some(Section { id: "widths", title: "Bits along the network", lead, body })
 }
 

@@ -44,7 +44,7 @@ fn count(n: usize, noun: &str) -> String {
     if n == 0 { String::new() } else { units::plural(n, noun) }
 }
 
-pub(super) fn logo() -> Markup {
+pub(in crate::render) fn logo() -> Markup {
     html! {
         svg.logo viewBox="0 0 23 11" aria-hidden="true" {
             @for i in 0..8u8 {
