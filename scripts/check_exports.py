@@ -5,10 +5,10 @@
 
 The embedded network is quantized by several recipes into every flavour, put on uneven levels by the example that is
 built with the binary (`cargo build -p lowbit --bins --examples`), and the demo is run; so is a network that takes
-indices of two tables (`make_recommender.py`), and `embed` on a table. Each file must pass
+indices of two tables (`make_recommender.py`). Each file must pass
 onnx.checker and load in ONNX Runtime; the layers of those made for it must be fused to integer kernels, and its answers
-must be those that lowbit computes. The reports of the demo and of the table are opened in a browser. With --shared, networks that PyTorch
-exported and photographs are used too. One line per file; exit status 1 if anything is wrong. `cargo xtask test`
+must be those that lowbit computes. A page of every kind (`pictures.py`) is opened in a browser. With --shared, networks that
+PyTorch exported and photographs are used too. One line per file; exit status 1 if anything is wrong. `cargo xtask test`
 calls this.
 """
 
@@ -18,11 +18,11 @@ import subprocess
 import sys
 import tempfile
 
-import check_html
 import make_recommender
 import numpy as np
 import onnx
 import onnxruntime as ort
+import pictures
 from check_onnx import refusal
 from compare_ort import fused_ops, outputs, session
 from spell_out_windows import spell_out
@@ -162,16 +162,12 @@ def embedded(run):
         for flavour in ("packed", "container", "textbook", "qonnx"):
             written = str(pathlib.Path(name).with_suffix(f".{flavour}.onnx"))
             run.written(written, model, test, flavour, preprocess="digits")
+    pages = pictures.make(run.call, run.folder)
+    run.wrong += sum(not pictures.check(page) for page in pages.values())
     demo = run.folder / "demo"
-    run.call("demo", "--out", demo)
     for path in sorted(demo.glob("*.onnx")):
         why = refusal(str(path), load=True)
         run.tell(f"demo/{path.name}", [why] if why else [])
-    # Nothing in this network stays in float, so that section is not there.
-    sections = ",".join(name for name in check_html.SECTIONS.split(",") if name != "float")
-    check = [sys.executable, HERE / "check_html.py", demo / "report.html", "--require", sections]
-    page = subprocess.run(check, check=False)
-    run.wrong += page.returncode != 0
 
 
 def tables(run):
@@ -185,11 +181,6 @@ def tables(run):
                 "--recipe", recipe, "--flavour", flavour, "-o", run.folder / name,
             )  # fmt: skip
             run.written(name, model, data, flavour, unpacked=2)
-    np.save(run.folder / "table.npy", np.random.default_rng(0).standard_normal((2000, 64), np.float32))
-    run.call("embed", run.folder / "table.npy", "--compare", "all", "--report", run.folder / "table.html")
-    check = [sys.executable, HERE / "check_html.py", run.folder / "table.html"]
-    page = subprocess.run([*check, "--require", "result,rows,worst,methods"], check=False)
-    run.wrong += page.returncode != 0
 
 
 def shared(run, folder):

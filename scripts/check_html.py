@@ -3,7 +3,7 @@
 
     check_html.py PAGE.html... [--shots DIR] [--require ID,ID,...]
 
-A page passes if the browser logs no error or warning, every section has content, no drawing has broken
+A page passes if the browser logs no error or warning, every section has content, no drawing is empty or has broken
 coordinates, nothing is loaded from outside, and the page is not wider than the window, in light and in dark, wide
 and narrow. With --shots, a picture of each is kept. Needs Python's standard library and Chromium, found as
 $CHROMIUM or on the PATH; without one it prints SKIPPED and exits 0.
@@ -40,13 +40,18 @@ class Page(HTMLParser):
         self.content = {}
         self.outside = []
         self.broken = []
+        self.drawings = []
 
     def handle_starttag(self, tag, attrs):
         attrs = dict(attrs)
         if tag not in VOID:
             self.stack.append((tag, attrs.get("id")))
-        if tag in ("rect", "path", "line"):
+        if tag == "svg":
+            self.drawings.append(0)
+        if tag in ("rect", "path", "line", "circle"):
             self._note(SHAPE)
+            if self.drawings:
+                self.drawings[-1] += 1
         for name, value in attrs.items():
             value = value or ""
             if name in ("src", "href", "xlink:href", "action") and not re.match(r"#|data:", value):
@@ -70,6 +75,11 @@ class Page(HTMLParser):
         for _, name in self.stack:
             if name:
                 self.content[name] = self.content.get(name, 0) + amount
+
+
+def browser():
+    """Chromium, if there is one."""
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 
 
 def browse(chromium, page, scheme, size, *actions):
@@ -107,6 +117,8 @@ def check(chromium, page, required, shots):
     parsed.feed(dom)
     wrong += [f"refers to the outside: {what}" for what in parsed.outside]
     wrong += [f"broken drawing: {what}" for what in parsed.broken]
+    if not all(parsed.drawings):
+        wrong.append(f"{parsed.drawings.count(0)} of {len(parsed.drawings)} drawings are empty")
     wrong += [
         f"section {name} is missing or empty" for name in required if parsed.content.get(name, 0) < ENOUGH
     ]
@@ -139,7 +151,7 @@ def main():
     )
     args = parser.parse_args()
 
-    chromium = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    chromium = browser()
     if not chromium:
         print("SKIPPED: no Chromium on the PATH and no $CHROMIUM; the report pages were not opened")
         return 0

@@ -42,14 +42,13 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
 /// The interpreter of `.venv`, made anew whenever the pinned versions are not those it was made from.
 pub(crate) fn environment(project: &Project) -> Result<PathBuf> {
     let folder = project.path(".venv");
-    let python = if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") };
+    let python = python_of(&folder);
     let wanted = std::fs::read_to_string(project.path(REQUIREMENTS)).context(REQUIREMENTS)?;
     let made_from = folder.join("made-from.txt");
     if std::fs::read_to_string(&made_from).is_ok_and(|found| found == wanted) && python.is_file() {
         return Ok(python);
     }
-    let base = ["python3", "python"].into_iter().find(|name| is_recent(project, name));
-    let base = base
+    let base = python_for_environments(project)
         .context("no Python of version 3.11 or newer on the PATH (`cargo xtask test --fast` needs none)")?;
     println!("making {} from {REQUIREMENTS}", folder.display());
     succeed(project.command(base).args(["-m", "venv", "--clear"]).arg(&folder))?;
@@ -59,6 +58,16 @@ pub(crate) fn environment(project: &Project) -> Result<PathBuf> {
     std::fs::write(made_from, wanted)?;
     ensure!(python.is_file(), "no {} after making the environment", python.display());
     Ok(python)
+}
+
+/// The interpreter of a virtual environment.
+pub(crate) fn python_of(folder: &Path) -> PathBuf {
+    if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") }
+}
+
+/// A Python that environments can be made with.
+pub(crate) fn python_for_environments(project: &Project) -> Option<&'static str> {
+    ["python3", "python"].into_iter().find(|name| is_recent(project, name))
 }
 
 /// Whether a program is a Python that the pinned versions exist for.

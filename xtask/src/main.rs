@@ -2,14 +2,17 @@
 //!
 //! `test` is everything that must hold before a change goes in; `.ci/run` calls nothing else. Each step is a function
 //! of one of the files below. All steps run even if one fails: one look shows everything that is wrong. `proofs` are those
-//! that take rarer tools, for whoever changes kernels; `results` repeats tables of docs/results.md.
+//! that take rarer tools, for whoever changes kernels; `results` repeats tables of docs/results.md,
+//! and `peers` compares with other tools.
 
 mod exports;
 mod licences;
+mod peers;
 mod proofs;
 mod python;
 mod results;
 mod rust;
+mod spelling;
 mod step;
 
 use std::process::ExitCode;
@@ -57,6 +60,12 @@ enum Task {
         #[arg(long, value_name = "N", default_value_t = 1)]
         threads: usize,
     },
+    /// Quantize the same networks with other tools too (installed into `target/peers`) and print one table
+    Peers {
+        /// Worker threads of each run
+        #[arg(long, value_name = "N", default_value_t = 1)]
+        threads: usize,
+    },
 }
 
 /// In the order of a reader's patience: what fails often and soon comes first.
@@ -67,6 +76,7 @@ const STEPS: &[Step] = &[
     Step { name: "tests", run: rust::tests },
     Step { name: "doctests", run: rust::doctests },
     Step { name: "documentation", run: rust::documentation },
+    Step { name: "spelling", run: spelling::check },
     Step { name: "exports", run: exports::check },
     Step { name: "python", run: python::check },
 ];
@@ -75,13 +85,19 @@ fn main() -> ExitCode {
     match Cli::parse().task {
         Task::Test { fast, torch, only } => check(STEPS, &Project::here(fast, torch), &only),
         Task::Proofs { only } => check(proofs::STEPS, &Project::here(false, false), &only),
-        Task::Results { only, threads } => match results::run(&Project::here(false, false), &only, threads) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("error: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
+        Task::Results { only, threads } => ended(results::run(&Project::here(false, false), &only, threads)),
+        Task::Peers { threads } => ended(peers::run(&Project::here(false, false), threads)),
+    }
+}
+
+/// Says what went wrong, if anything did.
+fn ended(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
 

@@ -45,7 +45,7 @@ impl ModelSource {
     }
 
     /// The name of the file without its extension.
-    pub(crate) fn stem(&self) -> Option<String> {
+    pub fn stem(&self) -> Option<String> {
         match self {
             ModelSource::File(path) => Some(path.file_stem()?.to_string_lossy().into_owned()),
             ModelSource::Bytes(_) => None,

@@ -60,7 +60,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
         if args.json { render::json::scores(&scores) } else { render::text::scores(&scores, print::style()) };
     if let Some(file) = &args.report {
         let mut report = Report::default();
-        report.model.name = scores.first().map_or_else(String::new, |score| score.model.clone());
+        report.model.name = job.models[0].stem().unwrap_or_default();
         report.job.data = job.data.to_string();
         report.job.version = env!("CARGO_PKG_VERSION").to_owned();
         report.scores = scores;

@@ -28,13 +28,15 @@ pub(super) fn header(report: &Report) -> Markup {
             @if !facts.is_empty() {
                 dl.facts { @for (name, value) in &facts { div { dt { (name) } dd { (value) } } } }
             }
-            div.cards #summary {
-                @if let Some((before, after)) = before_after(report) {
-                    (accuracy(before, after))
-                    (size(before, after))
+            @if before_after(report).is_some() || !report.layers.is_empty() || model.macs > 0 {
+                div.cards #summary {
+                    @if let Some((before, after)) = before_after(report) {
+                        (accuracy(before, after))
+                        (size(before, after))
+                    }
+                    (bits(report))
+                    (network(report))
                 }
-                (bits(report))
-                (network(report))
             }
         }
     }
