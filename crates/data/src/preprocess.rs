@@ -232,6 +232,15 @@ impl Preprocess {
             Some(toml::Value::String(name)) => name,
             Some(other) => return Err(refuse("preset", other, "the name of a preset")),
         };
+        // Nearly always a forgotten `divide`: bytes less 0.5 are bytes.
+        let small = |key| given.get(key).and_then(|v| v.as_array()).is_some_and(|of| of.iter().all(is_small));
+        if name == "none" && !given.contains_key("divide") && (small("mean") || small("std")) {
+            return Err(refuse(
+                "divide",
+                "not given, though `mean` and `std` are small",
+                "255 where bytes become 0 to 1 first (1 where stored values are as small)",
+            ));
+        }
         let mut merged = toml::Table::try_from(Self::preset(name)?).map_err(toml::de::Error::custom)?;
         merged.extend(given.iter().filter(|(key, _)| *key != "preset").map(|(k, v)| (k.clone(), v.clone())));
         let read: Preprocess = merged.try_into()?;
@@ -273,6 +282,12 @@ pub(crate) fn refuse(
     expected: &'static str,
 ) -> PreprocessError {
     PreprocessError::Value { key, found: found.to_string(), expected }
+}
+
+/// Whether a mean or deviation is of numbers about 0 to 1, not of bytes.
+fn is_small(value: &toml::Value) -> bool {
+    let number = value.as_float().or_else(|| value.as_integer().map(|n| n as f64));
+    number.is_some_and(|n| n != 0.0 && n.abs() < 2.0)
 }
 
 fn nearest(found: &str, known: &[&'static str]) -> Option<&'static str> {
@@ -321,6 +336,17 @@ mod tests {
         assert_eq!((read.divide, read.crop), (1.0, Some([200, 200])));
         assert!(read.mean.is_empty());
         assert_eq!(read.std, IMAGENET_STD);
+    }
+
+    #[test]
+    fn a_forgotten_division_is_refused() {
+        let refused = Preprocess::from_toml("mean = [0.5, 0.5, 0.5]\nstd = [0.5, 0.5, 0.5]").unwrap_err();
+        assert!(refused.to_string().starts_with("preprocessing `divide`: not given"), "{refused}");
+        for fine in
+            ["divide = 1\nmean = [0.5]", "mean = [127.5]\nstd = [127.5]", "preset = 'mnist'\nmean = [0.5]"]
+        {
+            Preprocess::from_toml(fine).unwrap();
+        }
     }
 
     #[test]

@@ -6,6 +6,11 @@ use proptest::prelude::*;
 
 use crate::Pool2d;
 
+/// The size of something in a test: a sixth, where Miri interprets each step of it.
+pub(crate) const fn most(size: usize) -> usize {
+    if cfg!(miri) { size.div_ceil(6) + 1 } else { size }
+}
+
 /// `len` values in [-1, 1), the same for the same seed.
 pub(crate) fn noise(len: usize, seed: u64) -> Vec<f32> {
     let mut state = seed.wrapping_mul(2).wrapping_add(1);

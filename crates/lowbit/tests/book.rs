@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use lowbit::facade;
+use lowbit_data::Preprocess;
 use lowbit_quantize::recipe::Recipe;
 use lowbit_quantize::target::Target;
 use lowbit_tensor::Tensor;
@@ -160,6 +161,8 @@ fn recipes_of_the_book_parse() {
             let text = block.lines.join("\n");
             let error = if text.contains("[train]") {
                 TrainRecipe::parse("page", &text).err().map(|error| error.to_string())
+            } else if text.contains("mean =") {
+                Preprocess::from_toml(&text).err().map(|error| error.to_string())
             } else if text.contains("[[op]]") {
                 Target::parse("page", &text).err().map(|error| error.to_string())
             } else {

@@ -6,6 +6,7 @@ use lowbit_quantize::report::Score;
 
 use super::load::{self, Loaded, Wanted};
 use super::runner::Runner;
+use super::score::doubt;
 use super::stages::Stages;
 use crate::Progress;
 use crate::facade::{Engine, EvaluateJob};
@@ -50,8 +51,11 @@ fn run(job: &EvaluateJob, progress: &dyn Progress) -> Result<Vec<Score>> {
         comparison.add(&views, first.classes(), batch.labels.as_deref());
         stages.advance(n);
     }
-    stages.finish();
     let mut scores = comparison.scores();
+    if let Some(doubt) = doubt(&scores[0], first.classes()) {
+        stages.note(doubt);
+    }
+    stages.finish();
     for (score, &(i, engine)) in scores.iter_mut().zip(&pairs) {
         score.model = job.models[i].to_string();
         score.engine = Some(engine.name().to_owned()).filter(|_| job.engines != [Engine::Simulated]);
