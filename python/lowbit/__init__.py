@@ -17,12 +17,14 @@ from ._model import Model
 from ._native import __version__
 from ._progress import Progress
 from ._quantize import quantize
-from ._report import Report, Score
+from ._report import ClassScore, Confusion, Report, Score
 from ._result import Result
 from ._session import Session
 from ._train import train
 
 __all__ = [
+    "ClassScore",
+    "Confusion",
     "Error",
     "FileError",
     "InvalidData",

@@ -13,6 +13,32 @@ from ._files import write_bytes
 
 
 @dataclass(frozen=True)
+class Confusion:
+    """Another class that samples are taken for."""
+
+    name: str
+    """Its name."""
+    more: int
+    """How many samples more than with the first network."""
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """What became of the samples of one class."""
+
+    name: str
+    """Name of its folder, or the number of its label."""
+    samples: int
+    """Samples of it."""
+    before: int
+    """Correct first guesses of the first network."""
+    after: int
+    """Correct first guesses of this one."""
+    taken_for: "Confusion | None" = None
+    """What it is taken for more often than by the first network, most of all."""
+
+
+@dataclass(frozen=True)
 class Score:
     """How one network did; shares in percent, ``None`` for what is not known."""
 
@@ -34,6 +60,18 @@ class Score:
     """Size of the file."""
     engine: "str | None" = None
     """What ran it, where that was chosen."""
+    classes: "tuple[ClassScore, ...]" = ()
+    """How each class fares, in order of labels; empty for the first network and without labels."""
+
+
+def _score(found: dict[str, Any]) -> Score:
+    classes = tuple(_class(one) for one in found.pop("classes", []))
+    return Score(**found, classes=classes)
+
+
+def _class(found: dict[str, Any]) -> ClassScore:
+    other = found.pop("taken_for", None)
+    return ClassScore(**found, taken_for=Confusion(other["class"], other["more"]) if other else None)
 
 
 class Report:
@@ -50,7 +88,7 @@ class Report:
     @property
     def scores(self) -> list[Score]:
         """Networks side by side, the first the one that the others are compared with."""
-        return [Score(**score) for score in self.to_dict().get("scores", [])]
+        return [_score(score) for score in self.to_dict().get("scores", [])]
 
     @property
     def notes(self) -> list[str]:

@@ -50,6 +50,7 @@ def test_a_session_gives_the_same_bytes_however_it_is_asked(small: lowbit.Result
 def test_reports_are_values_pages_and_files(small: lowbit.Result, tmp_path: Path) -> None:
     report = small.report
     before, after = report.scores
+    assert not before.classes and sum(one.samples for one in after.classes) == after.samples
     assert (before.model, before.bits, after.bits) == ("float", "float32", "W4A8")
     assert after.size_bytes == len(small.model) and after.top1 is not None and after.top1 > 90
     assert any(layer["alone_sqnr_db"] is not None for layer in report.to_dict()["layers"])
