@@ -6,9 +6,9 @@ use proptest::prelude::*;
 
 use crate::Pool2d;
 
-/// The size of something in a test: a sixth, where Miri interprets each step of it.
+/// The size of something in a test: a quarter, where Miri interprets each step of it.
 pub(crate) const fn most(size: usize) -> usize {
-    if cfg!(miri) { size.div_ceil(6) + 1 } else { size }
+    if cfg!(miri) { size.div_ceil(4) + 1 } else { size }
 }
 
 /// `len` values in [-1, 1), the same for the same seed.
