@@ -147,6 +147,22 @@ fn a_recipe_says_what_becomes_of_tables() {
 }
 
 #[test]
+fn the_recipe_of_a_search_leaves_tables_alone_as_the_search_did() {
+    let folder = folder();
+    let at = folder.path();
+    done(
+        at,
+        "search float.onnx --data ids.npy --tuner default --bits 8,4 --no-timing --max-size 1MB -o found.onnx",
+    );
+    assert!(
+        !done(at, "quantize float.onnx --data ids.npy --recipe found.toml -o again.onnx")
+            .contains("Embedding")
+    );
+    let read = |name: &str| std::fs::read(at.join(name)).unwrap();
+    assert!(read("found.onnx") == read("again.onnx"), "the recipe makes another network");
+}
+
+#[test]
 fn what_is_no_index_is_refused() {
     let folder = folder();
     let at = folder.path();

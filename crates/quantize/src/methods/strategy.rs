@@ -76,7 +76,8 @@ impl Method for Strategy {
     }
 }
 
-/// The recipe that comes to a strategy of a space.
+/// The recipe that comes to a strategy of a space. Embedding tables are no part of one and stay as they are, where recipes would
+/// pack them by default.
 pub fn recipe(space: &Space, strategy: &[usize], summary: &str, seed: u64) -> String {
     let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
     let mut tables = [String::new(), String::new()];
@@ -87,7 +88,8 @@ pub fn recipe(space: &Space, strategy: &[usize], summary: &str, seed: u64) -> St
     }
     let [weights, edges] = tables;
     format!(
-        "summary = {}\nseed = {seed}\nweights = {{ bits = 8 }}\nactivations = {{ bits = 8 }}\n\n[[step]]\nmethod = \"{ID}\"\n\
+        "summary = {}\nseed = {seed}\nweights = {{ bits = 8 }}\nactivations = {{ bits = 8 }}\n\
+         tables = {{ method = \"none\" }}\n\n[[step]]\nmethod = \"{ID}\"\n\
          [step.weights]\n{weights}[step.edges]\n{edges}",
         quoted(summary)
     )
