@@ -17,7 +17,7 @@ use crate::{DataSource, Inspection, ModelSource, Progress, pipeline};
 mod search;
 
 pub use search::{
-    Best, Found, Goal, MeasureJob, Point, SearchJob, SearchReport, measure, merge, search, target,
+    Best, Clip, Found, Goal, MeasureJob, Point, SearchJob, SearchReport, measure, merge, search, target,
 };
 
 /// Target of training when none is named.

@@ -144,6 +144,25 @@ fn limits_that_cannot_be_kept_and_logs_of_others_are_refused() {
 }
 
 #[test]
+fn fewer_ways_make_a_smaller_space() {
+    let place = Place::new();
+    let goal = ["--max-size", "1MB", "-o", "a.onnx", "--tuner", "default"];
+    let with = |more: &[&str]| place.search(&[&goal[..], more].concat());
+    let all = done(with(&[]));
+    let few = done(with(&["--clips", "minmax", "--no-symmetric", "--no-float"]));
+    let choices = |said: &str| -> usize {
+        let line = said.lines().find(|line| line.contains("choices")).unwrap();
+        line.split(' ').nth(3).unwrap().parse().unwrap()
+    };
+    assert!(4 * choices(&few) < 2 * choices(&all), "{all}{few}");
+    let recipe = text(&place.read("a.toml"));
+    assert!(recipe.contains("minmax") && !recipe.contains("mse"), "{recipe}");
+    let wrong = with(&["--clips", "kl"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(text(&wrong.stderr).contains("there are mse, minmax, percentile"), "{}", text(&wrong.stderr));
+}
+
+#[test]
 fn times_measured_here_are_a_target_that_a_search_can_use() {
     let place = Place::new();
     let [model, _] = assets();

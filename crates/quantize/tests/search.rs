@@ -8,7 +8,7 @@ use lowbit_quantize::run::Run;
 use lowbit_quantize::search::cost::Pricing;
 use lowbit_quantize::search::evaluator::Evaluator;
 use lowbit_quantize::search::settings::Settings;
-use lowbit_quantize::search::space::{Choice, Offer, Place, Space};
+use lowbit_quantize::search::space::{Choice, Clip, Offer, Place, Space};
 use lowbit_quantize::search::tuners::random::drawn;
 use lowbit_quantize::simulate::simulate;
 use lowbit_quantize::workbench::Workbench;
@@ -48,6 +48,28 @@ fn what_trials_share_changes_nothing() {
             assert!(sharing.work[0] < sharing.work[1], "{target}: {:?}", sharing.work);
         });
     }
+}
+
+#[test]
+fn a_space_has_what_is_offered() {
+    with_bench(&two_blocks(), "onnxruntime", |bench| {
+        let offer = Offer { bits: vec![8, 4], float: false, clips: vec![Clip::Percentile], symmetric: false };
+        let space = Space::new(bench.graph, bench.sites, bench.target, &offer);
+        for gene in &space.genes {
+            let told: Vec<String> = gene.choices.iter().map(ToString::to_string).collect();
+            let expected = match gene.place {
+                // Weights have no percentile.
+                Place::Weight(_) => ["8 mse symmetric", "4 mse symmetric"],
+                Place::Edge(_) => ["8 percentile", "4 percentile"],
+            };
+            assert_eq!(told[..], expected[..told.len()], "{}", gene.name);
+        }
+        let both = Offer { symmetric: true, clips: vec![Clip::Minmax, Clip::Mse], ..offer };
+        let space = Space::new(bench.graph, bench.sites, bench.target, &both);
+        let edge = space.genes.iter().find(|gene| matches!(gene.place, Place::Edge(_))).unwrap();
+        assert_eq!(edge.choices[0].to_string(), "8 minmax");
+        assert!(edge.choices.iter().any(|choice| choice.to_string() == "8 minmax symmetric"));
+    });
 }
 
 #[test]

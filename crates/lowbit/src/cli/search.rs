@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Subcommand;
 use clap::builder::PossibleValuesParser;
-use lowbit::facade::{self, Goal, SearchJob};
+use lowbit::facade::{self, Clip, Goal, SearchJob};
 use lowbit::{Progress as _, render};
 use lowbit_quantize::search::tuners;
 
@@ -94,6 +94,14 @@ struct Job {
     #[arg(long)]
     no_float: bool,
 
+    /// Ways of finding ranges that are offered, the default first; fewer make a search shorter
+    #[arg(long, value_name = "WAYS", value_delimiter = ',', default_value = "mse,minmax,percentile", value_parser = clip)]
+    clips: Vec<Clip>,
+
+    /// Do not offer symmetric edges
+    #[arg(long)]
+    no_symmetric: bool,
+
     /// Page with everything there is to choose from: accuracy against size and time, each point with its recipe
     #[arg(long, value_name = "FILE.html")]
     pareto: Option<PathBuf>,
@@ -137,6 +145,12 @@ struct Job {
 
 fn tuner_names() -> PossibleValuesParser {
     PossibleValuesParser::new(tuners::ALL.iter().map(|(name, _, _)| *name))
+}
+
+fn clip(text: &str) -> Result<Clip, String> {
+    Clip::ALL.into_iter().find(|clip| clip.name() == text).ok_or_else(|| {
+        format!("there is no way `{text}`; there are {}", Clip::ALL.map(Clip::name).join(", "))
+    })
 }
 
 fn not_negative(text: &str) -> Result<f64, String> {
@@ -186,14 +200,16 @@ pub(super) fn run(args: &Args) -> Result<()> {
         _ => Goal::Drop(job.max_drop.unwrap_or(DROP)),
     };
     let search = SearchJob {
-        model: model.clone(),
-        data: data.clone(),
+        model: model.into(),
+        data: data.into(),
         target: job.target.clone(),
         goal,
         tuner: job.tuner.clone(),
         trials: job.budget,
         bits: job.bits.clone(),
         float: !job.no_float,
+        clips: job.clips.clone(),
+        symmetric: !job.no_symmetric,
         log: job.trials.clone(),
         shard: job.shard,
         seed: job.seed,

@@ -1,6 +1,7 @@
 //! `lowbit targets`: what there is, whether a file is one, and what a network takes here.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -58,6 +59,10 @@ struct Measure {
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = shared::positive)]
     rounds: usize,
 
+    /// About how long to time for, where so many runs would take longer
+    #[arg(long, value_name = "N", default_value_t = 60)]
+    seconds: u64,
+
     /// Widths of weights to time
     #[arg(long, value_name = "BITS", value_delimiter = ',', default_value = "8,4,3,2", value_parser = clap::value_parser!(u8).range(2..=8))]
     bits: Vec<u8>,
@@ -79,6 +84,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
                 target: measure.target.clone(),
                 batch: measure.batch,
                 rounds: measure.rounds,
+                most: Duration::from_secs(measure.seconds),
                 bits: measure.bits.clone(),
             };
             let bars = Bars::new();

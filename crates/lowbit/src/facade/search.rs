@@ -1,11 +1,13 @@
 //! Searching for bits, and targets as files: the jobs, and what they give back.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Result;
+pub use lowbit_quantize::search::space::Clip;
 use serde::Serialize;
 
-use crate::{Progress, pipeline};
+use crate::{DataSource, ModelSource, Progress, pipeline};
 
 /// What a search keeps to.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -21,10 +23,10 @@ pub enum Goal {
 /// What to search for, and how.
 #[derive(Clone, Debug)]
 pub struct SearchJob {
-    /// ONNX file of the float network.
-    pub model: PathBuf,
+    /// The float network.
+    pub model: ModelSource,
     /// Samples to calibrate on and to judge by; a quarter of them is held out to check.
-    pub data: PathBuf,
+    pub data: DataSource,
     /// Name of a built-in target, or a TOML file.
     pub target: String,
     /// What is kept to.
@@ -37,6 +39,10 @@ pub struct SearchJob {
     pub bits: Vec<u8>,
     /// Whether float is offered.
     pub float: bool,
+    /// Ways of finding ranges that are offered, the default first.
+    pub clips: Vec<Clip>,
+    /// Whether symmetric edges are offered too.
+    pub symmetric: bool,
     /// Where trials are kept, as lines of JSON; what is there already is not measured again.
     pub log: Option<PathBuf>,
     /// `(i, n)`: to measure only every n-th trial from the i-th on of those that do not depend on one another, and then stop.
@@ -187,6 +193,8 @@ pub struct MeasureJob {
     pub batch: usize,
     /// Runs of each strategy, of which the fastest few count.
     pub rounds: usize,
+    /// About how long to time for, if that is less: each strategy has its turn once anyway.
+    pub most: Duration,
     /// Widths of weights to time.
     pub bits: Vec<u8>,
 }

@@ -1,12 +1,15 @@
 //! `targets measure`: what each operator of a network takes on our own kernels here, as a target with a table.
 //!
 //! The network is written in several strategies (every width of weights, every other layer in float, sums in float), each is profiled
-//! step by step on one thread, and the times go to the pieces of work that a search will ask for. Combinations that none of them has
-//! are estimated by formulas through all measurements. The runtime computes neighbours in float as one step, whose time belongs to
-//! none of them: that is why only every other layer is.
+//! step by step on one thread, and the times go to the pieces of work that a search will ask for; equal layers share one time.
+//! Combinations that none of them has are estimated by formulas through all measurements. The runtime computes neighbours in float as
+//! one step, whose time belongs to none of them: that is why only every other layer is.
+//!
+//! Layers are timed inside the network, not each alone: alone, the weights of a large layer would lie in the cache already. Codes are
+//! made up, over all values that occur: a range of least error takes longer to find than all timing, and times do not change with it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use lowbit_graph::Graph;
@@ -19,7 +22,7 @@ use lowbit_quantize::run::Run;
 use lowbit_quantize::search::Strategy;
 use lowbit_quantize::search::cost::{Piece, Pricing};
 use lowbit_quantize::search::settings::Settings;
-use lowbit_quantize::search::space::{Choice, Offer, Place, Space};
+use lowbit_quantize::search::space::{Choice, Clip, Offer, Place, Space};
 use lowbit_quantize::site::{self, Sites};
 use lowbit_quantize::target::cost::Work;
 use lowbit_quantize::target::{Cost, Form, Latency, Measured, Target};
@@ -54,9 +57,10 @@ fn run(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
     if sites.weights.is_empty() {
         bail!("{}: nothing runs on codes on target `{}`", job.model.display(), target.name);
     }
-    let space = Space::new(&network.graph, &sites, &target, &Offer { bits: job.bits.clone(), float: true });
+    let offer = Offer { bits: job.bits.clone(), float: true, clips: vec![Clip::Minmax], symmetric: false };
+    let space = Space::new(&network.graph, &sites, &target, &offer);
     let pricing = Pricing::new(&network.graph, &network.types, &sites, &target, network.file_bytes);
-    let mut observer = Observer::new(&network.graph, &sites, Needs { histogram: true, ..Needs::default() })?;
+    let mut observer = Observer::new(&network.graph, &sites, Needs::default())?;
     let extents: Vec<usize> = std::iter::once(CALIBRATION).chain(network.sample_shape()?).collect();
     observer.add(&[Tensor::from_f32(extents, network.made_up(CALIBRATION)?)])?;
     let seen = observer.finish();
@@ -79,22 +83,16 @@ fn run(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
         let options = Options { threads: Some(1), ..Options::default() };
         Ok(Session::new(lowbit_onnx::read_bytes(&bytes, None)?, options)?)
     };
-    let sessions: Vec<Session> = strategies.iter().map(session).collect::<Result<_>>()?;
-    let turns = job.rounds.div_ceil(TURN).max(1);
-    stages.begin("measure", Some((turns * sessions.len()) as u64));
-    let input = network.made_up(job.batch)?;
-    let mut best: Vec<Option<Pass>> = sessions.iter().map(|_| None).collect();
-    for _ in 0..turns {
-        for (session, best) in sessions.iter().zip(&mut best) {
-            let pass = Pass::run(session, &input, TURN)?;
-            if best.as_ref().is_none_or(|best| pass.whole < best.whole) {
-                *best = Some(pass);
-            }
-            stages.advance(1);
-        }
-    }
+    stages.begin("write", Some(strategies.len() as u64));
+    let made = strategies.iter().map(|strategy| {
+        let session = session(strategy);
+        stages.advance(1);
+        session
+    });
+    let sessions: Vec<Session> = made.collect::<Result<_>>()?;
+    let fastest = fastest(&sessions, &network.made_up(job.batch)?, job, &stages)?;
     let mut table = Timings::default();
-    for (strategy, pass) in strategies.iter().zip(best.into_iter().flatten()) {
+    for (strategy, pass) in strategies.iter().zip(fastest) {
         table.take(&network.graph, pricing.pieces(&space, strategy), pass.per_sample(job.batch));
     }
     stages.finish();
@@ -104,6 +102,33 @@ fn run(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
     // What is written must be read again.
     Target::parse("measured", &text).context("the table could not be read back; please report it")?;
     Ok(format!("# Written by `lowbit targets measure`: times of one machine, for one network.\n{text}"))
+}
+
+/// The fastest turn of each session. What the first turns take says how many there is time for.
+fn fastest(sessions: &[Session], input: &[f32], job: &MeasureJob, stages: &Stages<'_>) -> Result<Vec<Pass>> {
+    let start = Instant::now();
+    let turn = || {
+        let passes = sessions.iter().map(|session| {
+            let pass = Pass::run(session, input, TURN.min(job.rounds));
+            stages.advance(1);
+            pass
+        });
+        passes.collect::<Result<Vec<_>>>()
+    };
+    stages.begin("measure", Some(sessions.len() as u64));
+    let mut best = turn()?;
+    let one = start.elapsed().max(Duration::from_micros(1));
+    let time_for = job.most.as_secs_f64() / one.as_secs_f64();
+    let more = job.rounds.div_ceil(TURN).min(time_for as usize).saturating_sub(1);
+    stages.begin("measure again", Some((more * sessions.len()) as u64));
+    for _ in 0..more {
+        for (best, pass) in best.iter_mut().zip(turn()?) {
+            if pass.whole < best.whole {
+                *best = pass;
+            }
+        }
+    }
+    Ok(best)
 }
 
 /// A few runs of a network, one after the other.
@@ -189,15 +214,21 @@ impl Timings {
         self.0.push(Timed(pieces.into_iter().zip(took).collect()));
     }
 
-    /// What each kind of work takes: on codes the least, since a layer beside a float one also converts; in float the mean.
+    /// What each kind of work takes: of a strategy the mean over equal layers, and of strategies on codes the least, since a layer
+    /// beside a float one also converts; in float the mean.
     fn work(&self) -> BTreeMap<Work, (f64, u64, u64)> {
         let mut all: BTreeMap<Work, (Vec<f64>, u64, u64)> = BTreeMap::new();
-        for (piece, ns) in
-            self.0.iter().flat_map(|timed| &timed.0).filter(|(piece, _)| !converts(&piece.work))
-        {
-            let entry = all.entry(piece.work.clone()).or_default();
-            entry.0.push(*ns);
-            (entry.1, entry.2) = (piece.macs, piece.elements);
+        for timed in &self.0 {
+            let mut equal: BTreeMap<&Work, (f64, f64)> = BTreeMap::new();
+            for (piece, ns) in timed.0.iter().filter(|(piece, _)| !converts(&piece.work)) {
+                let (sum, count) = equal.entry(&piece.work).or_default();
+                (*sum, *count) = (*sum + ns, *count + 1.0);
+                let entry = all.entry(piece.work.clone()).or_default();
+                (entry.1, entry.2) = (piece.macs, piece.elements);
+            }
+            for (work, (sum, count)) in equal {
+                all.entry(work.clone()).or_default().0.push(sum / count);
+            }
         }
         let value = |work: &Work, ns: &[f64]| match work.form {
             Form::Codes { .. } => ns.iter().copied().fold(f64::INFINITY, f64::min),

@@ -9,7 +9,7 @@ mod walk;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use lowbit_onnx::WriteOptions;
 use lowbit_quantize::lower::Flavour;
 use lowbit_quantize::observe::Needs;
@@ -33,6 +33,7 @@ use super::quantize::target;
 use super::quantize_tables::Tables;
 use super::stages::Stages;
 use crate::Progress;
+use crate::blame::{Blame, Given};
 use crate::facade::{Found, Goal, SearchJob, SearchReport};
 use crate::render::units;
 use files::Maker;
@@ -41,6 +42,9 @@ use walk::Walk;
 
 /// One sample in so many is held out.
 const HELD_OUT: usize = 4;
+
+/// Samples on which the file of a point must answer as what was simulated; of the chosen network it is a whole batch.
+const SHOWN_CHECK: usize = 8;
 
 pub(crate) fn search(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     load::with_threads(job.threads, || run(job, progress))
@@ -59,27 +63,34 @@ pub(crate) fn merge(logs: &[PathBuf]) -> Result<String> {
 fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     let stages = Stages::new(progress);
     stages.begin("read", None);
-    let (tuner, target) = (Kind::named(&job.tuner)?, target(&job.target)?);
+    let tuner = Kind::named(&job.tuner).blame(Given::Recipe)?;
+    let target = target(&job.target).blame(Given::Recipe)?;
     if job.shard.is_some() && !tuner.spreads() {
         bail!(
             "tuner `{}` decides each trial by those before it: it cannot be spread over shards",
             tuner.name()
         );
     }
-    let flavour = Flavour::named(&target.flavour)?;
+    let flavour = Flavour::named(&target.flavour).blame(Given::Recipe)?;
     let network = load::network(&job.model)?;
-    network.expect_float(&job.model.display(), "search from")?;
+    network.expect_float(&job.model, "search from")?;
     let sites = site::find(&network.graph, &network.types, &target);
     if sites.weights.is_empty() {
-        bail!("{}: nothing to quantize for target `{}`", job.model.display(), target.name);
+        return Err(anyhow!("{}: nothing to quantize for target `{}`", job.model, target.name))
+            .blame(Given::Model);
     }
-    let offer = Offer { bits: job.bits.clone(), float: job.float };
+    let offer = Offer {
+        bits: job.bits.clone(),
+        float: job.float,
+        clips: job.clips.clone(),
+        symmetric: job.symmetric,
+    };
     let space = Space::new(&network.graph, &sites, &target, &offer);
     let pricing = Pricing::new(&network.graph, &network.types, &sites, &target, network.file_bytes);
     // A limit on time needs costs: known before hours of trials.
     let timed = pricing.milliseconds(&space, &vec![0; space.genes.len()]);
     if let (Goal::Latency(_), Err(missing)) = (job.goal, &timed) {
-        bail!("{missing}");
+        return Err(anyhow!("{missing}")).blame(Given::Recipe);
     }
     let wanted = Wanted { preprocess: job.preprocess.as_deref(), skip: 0, limit: job.limit, seed: job.seed };
     let samples = load::samples(&job.data, &network, &wanted, true)?;
@@ -153,6 +164,8 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     }
 
     stages.begin("write", None);
+    // Values at cuts give their memory to the files and what runs them.
+    walk.evaluator.forget();
     let trials = walk.log.trials();
     let priced = points::Priced::new(&trials, &space, &pricing, timed.is_ok());
     let order = choose::order(job.goal, &priced)?;
@@ -177,6 +190,7 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     let shown = points::points(&priced, &uniform, chosen);
     stages.begin("frontier", Some(shown.len() as u64));
     let (mut points, mut sessions) = (Vec::new(), Vec::new());
+    let maker = Maker { check: &first_rows(maker.check, SHOWN_CHECK), ..maker };
     for (place, mut point) in shown {
         let title = if point.uniform { &point.name } else { "a point found by `lowbit search`" };
         let made = maker.make_known(&trials[place].strategy, title, walk.evaluator.settings())?;
@@ -188,8 +202,8 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
         stages.advance(1);
     }
     if job.time {
-        stages.begin("time", None);
-        let times = points::milliseconds(&sessions, &network.made_up(1)?)?;
+        stages.begin("time", Some(points::TURNS as u64));
+        let times = points::milliseconds(&sessions, &network.made_up(1)?, &|| stages.advance(1))?;
         points.iter_mut().zip(times).for_each(|((_, point), ms)| point.measured_ms = Some(ms));
     }
     // Files weigh a little other than predicted.
@@ -201,10 +215,12 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     Ok(Found { bytes: made.bytes, recipe: made.recipe, report })
 }
 
-/// What a search would take, by what one trial takes.
+/// What a search would take, by what one trial takes: codes are found once and for all before it.
 fn estimate(walk: &mut Walk<'_>, tuner: Kind, job: &SearchJob) -> Result<String> {
+    let strategy = vec![0; walk.space.genes.len()];
+    walk.evaluator.settings().plan(walk.space, &strategy)?;
     let start = Instant::now();
-    walk.evaluator.measure(&vec![0; walk.space.genes.len()])?;
+    walk.evaluator.measure(&strategy)?;
     let one = start.elapsed().as_secs_f64();
     let count = tuner.independent(walk, job.trials, job.seed).len() + job.trials;
     Ok(format!(
@@ -221,6 +237,15 @@ fn goal_text(goal: Goal) -> String {
         Goal::Size(bytes) => format!("at most {}", units::bytes(bytes)),
         Goal::Latency(ms) => format!("at most {ms} ms"),
     }
+}
+
+/// The first `most` samples of a batch.
+fn first_rows(batch: &Tensor, most: usize) -> Tensor {
+    let shape = batch.shape();
+    let rows = shape[0].min(most);
+    let row: usize = shape[1..].iter().product();
+    let shape: Vec<usize> = std::iter::once(rows).chain(shape[1..].iter().copied()).collect();
+    Tensor::from_f32(shape, batch.to_f32()[..rows * row].to_vec())
 }
 
 fn tensor(samples: &Samples) -> Result<Tensor> {

@@ -144,28 +144,30 @@ fn table(report: &SearchReport) -> Markup {
     }
 }
 
-/// The same for a terminal.
-pub fn text(report: &SearchReport, style: Style) -> String {
-    let mut out = format!(
-        "{}\n{} · target {} · tuner {} · seed {}\n{} with {} choices",
-        report.model,
-        report.goal,
-        report.target,
-        report.tuner,
-        report.seed,
-        units::plural(report.space[0], "dimension"),
-        units::grouped(report.space[1] as u64)
-    );
+/// What was searched, and how, in three lines.
+fn about(report: &SearchReport) -> [String; 3] {
+    let what =
+        format!("{} · target {} · tuner {} · seed {}", report.goal, report.target, report.tuner, report.seed);
+    let dimensions = units::plural(report.space[0], "dimension");
+    let mut how = format!("{dimensions} with {} choices", units::grouped(report.space[1] as u64));
     let [now, before] = report.trials;
     if now + before > 0 {
         let all = units::grouped((now + before) as u64);
-        out.push_str(&format!(" · {all} trials ({} from the log)", units::grouped(before as u64)));
+        how.push_str(&format!(" · {all} trials ({} from the log)", units::grouped(before as u64)));
     }
     if now > 0 {
-        let speed = format!(" · {:.0} trials/min · reuse {:.1}×", report.trials_per_minute, report.reuse);
-        out.push_str(&speed);
+        how.push_str(&format!(" · {:.0} trials/min · reuse {:.1}×", report.trials_per_minute, report.reuse));
     }
-    out.push('\n');
+    [report.model.clone(), what, how]
+}
+
+/// Whether a point is told without the page, which has them all.
+fn told(report: &SearchReport, i: usize) -> bool {
+    report.chosen == Some(i) || unbeaten(&report.points[i]) || report.points[i].uniform
+}
+
+/// The points that are told, the chosen one marked.
+fn told_table(report: &SearchReport) -> Table {
     let titles =
         ["", "point", "weights", "edges", "size", "measured", "predicted", "loss", "lost", "held out"];
     let align = |i: usize| if i < 2 { Align::Left } else { Align::Right };
@@ -173,9 +175,7 @@ pub fn text(report: &SearchReport, style: Style) -> String {
         titles.iter().enumerate().map(|(i, t)| (*t, align(i))).collect();
     let mut table = Table::new(&columns);
     let ms = |value: Option<f64>| value.map_or(String::new(), milliseconds);
-    // The page has them all.
-    let told = |i: usize, p: &Point| report.chosen == Some(i) || unbeaten(p) || p.uniform;
-    for (i, p) in report.points.iter().enumerate().filter(|(i, p)| told(*i, p)) {
+    for (i, p) in report.points.iter().enumerate().filter(|(i, _)| told(report, *i)) {
         let mark = if report.chosen == Some(i) {
             "▶"
         } else if unbeaten(p) {
@@ -196,11 +196,19 @@ pub fn text(report: &SearchReport, style: Style) -> String {
             format!("{:.2}", p.drop[1]),
         ]);
     }
+    table.without_blank_columns()
+}
+
+/// The same for a terminal.
+pub fn text(report: &SearchReport, style: Style) -> String {
+    let mut out = about(report).join("\n");
+    out.push('\n');
+    let table = told_table(report);
     if !table.is_empty() {
         out.push('\n');
-        out.push_str(&text::table(&table.without_blank_columns(), style));
+        out.push_str(&text::table(&table, style));
     }
-    let rest = report.points.iter().enumerate().filter(|(i, p)| !told(*i, p)).count();
+    let rest = (0..report.points.len()).filter(|&i| !told(report, i)).count();
     if rest > 0 {
         out.push_str(&format!(
             "• {} more on the page (--pareto): something here is better in both\n",
@@ -211,6 +219,21 @@ pub fn text(report: &SearchReport, style: Style) -> String {
         out.push_str(&format!("• {note}\n"));
     }
     out
+}
+
+/// The same for an issue or a wiki.
+pub fn markdown(report: &SearchReport) -> String {
+    let [model, what, how] = about(report).map(|line| super::markdown::escape(&line));
+    let mut out = format!("# {model}\n\n{what}.\n{how}.\n\n{}", told_table(report).to_markdown());
+    for note in &report.notes {
+        out.push_str(&format!("\n- {}", super::markdown::escape(note)));
+    }
+    out
+}
+
+/// The same as data.
+pub fn json(report: &SearchReport) -> String {
+    super::json::value(report)
 }
 
 #[cfg(test)]
@@ -266,5 +289,7 @@ mod tests {
         let text = text(&report(), Style::default());
         assert!(text.lines().any(|line| line.starts_with('▶') && line.contains("mixed w4.0a8.0")), "{text}");
         assert!(text.contains("100 kB"), "{text}");
+        let markdown = markdown(&report());
+        assert!(markdown.starts_with("# net\n") && markdown.contains("| mixed w4.0a8.0 |"), "{markdown}");
     }
 }

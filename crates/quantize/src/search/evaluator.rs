@@ -11,6 +11,7 @@ use super::trial::Trial;
 use crate::evaluate::best;
 use crate::method::MethodError;
 use crate::methods::lapq::loss::{divergence, log_probabilities};
+use crate::plan::Setting;
 use crate::simulate::simulate;
 use crate::site::Sites;
 use crate::workbench::Workbench;
@@ -96,6 +97,11 @@ impl<'a> Evaluator<'a> {
         &self.settings
     }
 
+    /// Gives back the memory of values at cuts; what is measured after it is the same.
+    pub fn forget(&mut self) {
+        self.kept.clear();
+    }
+
     /// Measures a strategy. What comes out does not depend on what was measured before.
     ///
     /// # Errors
@@ -114,8 +120,7 @@ impl<'a> Evaluator<'a> {
 
     /// The scores of all samples.
     fn answers(&mut self, strategy: &Strategy) -> Result<Vec<f32>, MethodError> {
-        let plan = self.settings.plan(self.space, strategy)?;
-        let network = simulate(self.bench.graph, self.bench.sites, &plan);
+        let mut plan = self.settings.plan(self.space, strategy)?;
         let end = self.blocks.len();
         let shared = |a: &Strategy| {
             let differs = (0..strategy.len()).filter(|&g| a[g] != strategy[g]).map(|g| self.stage[g]);
@@ -137,6 +142,13 @@ impl<'a> Evaluator<'a> {
         };
         self.work[0] += (end - cut) as u64;
         self.work[1] += end as u64;
+        // Weights that no block from here on has are not decoded again.
+        for (gene, _) in self.space.genes.iter().zip(&self.stage).filter(|(_, stage)| **stage < cut) {
+            if let Place::Weight(i) = gene.place {
+                plan.weights[i] = Setting::default();
+            }
+        }
+        let network = simulate(self.bench.graph, self.bench.sites, &plan);
         if common > cut {
             let live = self.live(common);
             values = run(&network, self.bench, &values, &live)?;

@@ -1,6 +1,6 @@
 //! From choices to a plan: what each choice makes of a site, worked out once.
 
-use super::space::{Choice, Clip, Place, Space};
+use super::space::{Choice, Place, Space};
 use crate::bias;
 use crate::method::MethodError;
 use crate::plan::{Plan, Setting};
@@ -111,11 +111,7 @@ pub(crate) fn codes(
         let (weights, activations) = (float(sites.weights.len()), float(sites.activations.len()));
         return Ok(Plan { weights, activations, ..Plan::default() });
     };
-    let step = match clip {
-        Clip::Mse => "mse",
-        Clip::Minmax => "minmax",
-        Clip::Percentile => "percentile",
-    };
+    let step = clip.name();
     let text = format!(
         "[weights]\nbits = {bits}\n[activations]\nbits = {bits}\nother_bits = {bits}\nsymmetric = {symmetric}\n\
          [[step]]\nmethod = \"{step}\"\n"

@@ -23,6 +23,20 @@ pub enum Clip {
     Percentile,
 }
 
+impl Clip {
+    /// Each, the default first.
+    pub const ALL: [Clip; 3] = [Clip::Mse, Clip::Minmax, Clip::Percentile];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Clip::Mse => "mse",
+            Clip::Minmax => "minmax",
+            Clip::Percentile => "percentile",
+        }
+    }
+}
+
 /// What a weight or an edge becomes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Choice {
@@ -73,11 +87,15 @@ pub struct Offer {
     pub bits: Vec<u8>,
     /// Whether float is among the choices.
     pub float: bool,
+    /// Ways of finding ranges, the default first. Weights have no percentile.
+    pub clips: Vec<Clip>,
+    /// Whether edges may be symmetric too.
+    pub symmetric: bool,
 }
 
 impl Default for Offer {
     fn default() -> Offer {
-        Offer { bits: vec![8, 4, 3, 2], float: true }
+        Offer { bits: vec![8, 4, 3, 2], float: true, clips: Clip::ALL.to_vec(), symmetric: true }
     }
 }
 
@@ -94,11 +112,22 @@ impl Space {
             bits.dedup();
             bits
         };
+        let mut of_weights: Vec<(Clip, bool)> =
+            offer.clips.iter().filter(|&&clip| clip != Clip::Percentile).map(|&clip| (clip, true)).collect();
+        let mut of_edges: Vec<(Clip, bool)> = offer.clips.iter().map(|&clip| (clip, false)).collect();
+        if of_weights.is_empty() {
+            of_weights.push((Clip::default(), true));
+        }
+        if of_edges.is_empty() {
+            of_edges.push((Clip::default(), false));
+        }
+        if offer.symmetric {
+            of_edges.push((of_edges[0].0, true));
+        }
         let mut genes = Vec::new();
         for (i, site) in sites.weights.iter().enumerate() {
             let widths = widths(most(graph.nodes[site.node.0].op.name(), site.input));
-            let ways = [(Clip::Mse, true), (Clip::Minmax, true)];
-            let choices = choices(&widths, &ways, offer.float);
+            let choices = choices(&widths, &of_weights, offer.float);
             genes.push(Gene { place: Place::Weight(i), name: site.name.clone(), choices });
         }
         for (i, site) in sites.activations.iter().enumerate().filter(|(_, s)| s.follows.is_none()) {
@@ -109,9 +138,7 @@ impl Space {
                 // Sums and pools gain nothing from fewer bits, on any target so far.
                 widths.truncate(1);
             }
-            let ways =
-                [(Clip::Mse, false), (Clip::Minmax, false), (Clip::Percentile, false), (Clip::Mse, true)];
-            let choices = choices(&widths, &ways, offer.float);
+            let choices = choices(&widths, &of_edges, offer.float);
             genes.push(Gene { place: Place::Edge(i), name: site.name.clone(), choices });
         }
         Space { genes }
@@ -174,11 +201,7 @@ impl Choice {
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Choice::Codes { bits, clip, symmetric } = self else { return f.write_str("float") };
-        let clip = match clip {
-            Clip::Mse => "mse",
-            Clip::Minmax => "minmax",
-            Clip::Percentile => "percentile",
-        };
+        let clip = clip.name();
         write!(f, "{bits} {clip}{}", if *symmetric { " symmetric" } else { "" })
     }
 }
@@ -194,12 +217,8 @@ impl FromStr for Choice {
                 return words.next().is_none().then_some(Choice::Float);
             }
             let bits = first.parse::<u8>().ok().filter(|bits| (2..=8).contains(bits))?;
-            let clip = match words.next()? {
-                "mse" => Clip::Mse,
-                "minmax" => Clip::Minmax,
-                "percentile" => Clip::Percentile,
-                _ => return None,
-            };
+            let word = words.next()?;
+            let clip = Clip::ALL.into_iter().find(|clip| clip.name() == word)?;
             let symmetric = match words.next() {
                 None => false,
                 Some("symmetric") => true,

@@ -16,9 +16,11 @@ use crate::facade::{Best, Point};
 const MOST: usize = 24;
 /// How often each has its turn to be timed: what else a machine does slows down whole moments, of
 /// seconds on shared ones.
-const TURNS: usize = 30;
+pub(super) const TURNS: usize = 30;
 /// How long a turn is at least.
 const TURN: Duration = Duration::from_millis(10);
+/// About how long all of them are timed where so many turns would take longer, each having had one.
+const TIMING: Duration = Duration::from_secs(60);
 
 /// Trials with what they take.
 pub(super) struct Priced<'a> {
@@ -124,10 +126,13 @@ pub(super) fn session(made: &Made) -> Result<Session> {
     Ok(Session::new(lowbit_onnx::read_bytes(&made.bytes, None)?, options)?)
 }
 
-/// Milliseconds of one sample: each in turn, again and again, and the median of its fastest turn.
-pub(super) fn milliseconds(sessions: &[Session], sample: &[f32]) -> Result<Vec<f64>> {
+/// Milliseconds of one sample: each in turn, again and again, and the median of its fastest turn. `advance` hears of every turn.
+pub(super) fn milliseconds(sessions: &[Session], sample: &[f32], advance: &dyn Fn()) -> Result<Vec<f64>> {
     let mut best = vec![f64::INFINITY; sessions.len()];
-    for _ in 0..TURNS {
+    let began = Instant::now();
+    let (mut turns, mut longest) = (0, Duration::ZERO);
+    while turns < TURNS && (turns == 0 || began.elapsed() + longest <= TIMING) {
+        let turn = Instant::now();
         for (session, best) in sessions.iter().zip(&mut best) {
             session.run(sample)?;
             let mut times = Vec::new();
@@ -140,6 +145,8 @@ pub(super) fn milliseconds(sessions: &[Session], sample: &[f32]) -> Result<Vec<f
             times.sort_unstable_by(f64::total_cmp);
             *best = best.min(1e3 * times[times.len() / 2]);
         }
+        (turns, longest) = (turns + 1, longest.max(turn.elapsed()));
+        advance();
     }
     Ok(best)
 }
