@@ -19,6 +19,7 @@ from ._progress import Progress
 from ._quantize import quantize
 from ._report import ClassScore, Confusion, Report, Score
 from ._result import Result
+from ._search import Point, SearchResult, search
 from ._session import Session
 from ._train import train
 
@@ -33,16 +34,19 @@ __all__ = [
     "MissingFile",
     "Model",
     "PackedTable",
+    "Point",
     "Progress",
     "Report",
     "Result",
     "Samples",
     "Score",
+    "SearchResult",
     "Session",
     "__version__",
     "embed",
     "embed_model",
     "evaluate",
     "quantize",
+    "search",
     "train",
 ]

@@ -80,6 +80,27 @@ def train(
     fresh: bool,
     progress: Progress | None,
 ) -> tuple[bytes, Report, list[str]]: ...
+def search(
+    model: Model,
+    data: Data,
+    *,
+    goal: tuple[str, float],
+    target: str,
+    tuner: str,
+    budget: int,
+    bits: list[int],
+    offer_float: bool,
+    clips: list[str],
+    symmetric: bool,
+    trials: str | None,
+    seed: int,
+    limit: int | None,
+    threads: int | None,
+    preprocess: str | None,
+    cache_bytes: int | None,
+    timing: bool,
+    progress: Progress | None,
+) -> tuple[bytes, str, Report]: ...
 def evaluate(
     models: list[Model],
     data: Data,

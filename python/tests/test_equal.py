@@ -85,6 +85,18 @@ def test_training_agrees(cli: Cli, network: Path, digits: Any, tmp_path: Path) -
     assert found.model == (tmp_path / "out.onnx").read_bytes()
 
 
+def test_searching_agrees_and_its_recipe_gives_its_network(cli: Cli, network: Path, digits: Any, tmp_path: Path) -> None:
+    np.savez(tmp_path / "x.npz", x=digits[0], y=digits[1])
+    cli("search", network, "--data", tmp_path / "x.npz", "--preprocess", "digits", "--limit", 120, "--budget", 6, "--bits", "8,3",
+        "--clips", "mse", "--max-size", 40_000, "--no-timing", "-o", tmp_path / "cli.onnx")  # fmt: skip
+    found = lowbit.search(network, digits, preprocess="digits", limit=120, budget=6, bits=[8, 3], clips=["mse"], max_size=40_000,
+                          timing=False, progress=False)  # fmt: skip
+    assert found.save(tmp_path / "python.onnx").read_bytes() == found.model == (tmp_path / "cli.onnx").read_bytes()
+    assert (tmp_path / "python.toml").read_bytes() == (tmp_path / "cli.toml").read_bytes()
+    again = lowbit.quantize(network, digits, recipe=tmp_path / "python.toml", preprocess="digits", limit=120, progress=False)
+    assert again.model == found.model
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"compatible": True}, {"method": "asym", "bits": 8}, {"layout": "first"}, {"method": "kmeans-cls", "clusters": 4}]
 )

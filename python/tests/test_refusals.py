@@ -134,6 +134,28 @@ def test_training_needs_labels_and_a_recipe_of_its_own(network: Path) -> None:
         lowbit.train(network, (ZEROS, [0] * 8), recipe="w8a8", progress=False)
 
 
+def test_searching_takes_one_limit_and_known_options(network: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused: list[tuple[dict[str, Any], str]] = [
+        ({"max_drop": 1.0, "max_size": 1000}, "one limit at a time, not max_drop and max_size"),
+        ({"max_latency": -1.0}, "max_latency is -1.0"),
+        ({"max_drop": float("nan")}, "max_drop is nan"),
+        ({"max_latency": 1.0, "target": "generic-int8"}, "generic-int8"),
+        ({"tuner": "heroic"}, "heroic"),
+        ({"target": "abacus"}, "abacus"),
+        ({"clips": ["kl"]}, "`kl`; there are mse, minmax, percentile"),
+        ({"bits": [9]}, "widths from 2 to 8"),
+        ({"budget": 0}, "budget is 0"),
+    ]
+    for options, words in refused:
+        with pytest.raises(lowbit.InvalidRecipe) as caught:
+            lowbit.search(network, ZEROS, progress=False, **options)
+        assert words in str(caught.value), options
+    with pytest.raises(lowbit.Error, match="too few to hold some out"):
+        lowbit.search(network, ZEROS[:2], progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 class Mine(Exception):
     pass
 

@@ -64,6 +64,27 @@ def test_reports_are_values_pages_and_files(small: lowbit.Result, tmp_path: Path
     assert sorted(path.name for path in tmp_path.iterdir()) == ["r.html", "r.json", "r.md"]
 
 
+def test_a_search_gives_points_to_choose_from_and_goes_on_from_its_trials(network: Path, digits: Any, tmp_path: Path) -> None:
+    log = tmp_path / "trials.jsonl"
+    options: dict[str, Any] = {"preprocess": "digits", "limit": 120, "budget": 6, "bits": [8, 3], "clips": ["mse"]}
+    found = lowbit.search(network, digits, max_size=40_000, trials=log, progress=False, **options)
+    sizes = [point.size_bytes for point in found.points]
+    assert sizes == sorted(sizes) and found.chosen.size_bytes == len(found.model) <= 40_000
+    assert any(point.uniform and point.name == "w8a8" for point in found.points)
+    assert all(point.measured_ms is not None and point.measured_ms > 0 for point in found.points)
+    assert found.recipe == found.chosen.recipe or found.recipe.splitlines()[1:] == found.chosen.recipe.splitlines()[1:]
+    assert found.session().input_shape == (1, 8, 8) and found.chosen.name in repr(found)
+    assert "srcdoc=" in found._repr_html_() and "w8a8" in str(found.report)
+    for name in ("r.html", "r.md", "r.json"):
+        assert found.report.save(tmp_path / name).stat().st_size > 500
+    measured, known = found.report.to_dict()["trials"]
+    assert measured > 0 and known == 0
+    again = lowbit.search(network, digits, max_size=40_000, trials=log, timing=False, progress=False, **options)
+    assert again.report.to_dict()["trials"] == [0, measured] and again.model == found.model
+    with pytest.raises(lowbit.Error, match="nearest found takes about"):
+        lowbit.search(network, digits, max_size=1000, trials=log, progress=False, **options)
+
+
 class Listener:
     def __init__(self) -> None:
         self.stages: list[str] = []

@@ -11,6 +11,7 @@ mod evaluate;
 mod model;
 mod quantize;
 mod report;
+mod search;
 mod session;
 mod train;
 mod work;
@@ -30,6 +31,8 @@ mod _native {
     use crate::quantize::quantize;
     #[pymodule_export]
     use crate::report::Report;
+    #[pymodule_export]
+    use crate::search::search;
     #[pymodule_export]
     use crate::session::Session;
     #[pymodule_export]

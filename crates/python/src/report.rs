@@ -1,6 +1,7 @@
 //! What a job found, in every form that the library renders.
 
 use lowbit::embedding::EmbedReport;
+use lowbit::facade::SearchReport;
 use lowbit::render;
 use lowbit::render::text::Style;
 use pyo3::prelude::*;
@@ -14,6 +15,7 @@ pub(crate) struct Report(About);
 enum About {
     Network(lowbit::Report),
     Table(EmbedReport),
+    Search(SearchReport),
 }
 
 impl Report {
@@ -26,6 +28,11 @@ impl Report {
         report.notes.iter_mut().for_each(|note| *note = in_python(note));
         Report(About::Table(report))
     }
+
+    pub(crate) fn search(mut report: SearchReport) -> Report {
+        report.notes.iter_mut().for_each(|note| *note = in_python(note));
+        Report(About::Search(report))
+    }
 }
 
 #[pymethods]
@@ -34,6 +41,7 @@ impl Report {
         match &self.0 {
             About::Network(report) => render::json::report(report),
             About::Table(report) => render::embedding::json(report),
+            About::Search(report) => render::pareto::json(report),
         }
     }
 
@@ -41,6 +49,7 @@ impl Report {
         match &self.0 {
             About::Network(report) => render::html::report(report),
             About::Table(report) => render::html::embedding::page(report),
+            About::Search(report) => render::pareto::page(report),
         }
     }
 
@@ -48,6 +57,7 @@ impl Report {
         match &self.0 {
             About::Network(report) => render::markdown::report(report),
             About::Table(report) => render::embedding::markdown(report),
+            About::Search(report) => render::pareto::markdown(report),
         }
     }
 
@@ -57,6 +67,7 @@ impl Report {
         match &self.0 {
             About::Network(report) => render::text::report(report, style),
             About::Table(report) => render::embedding::text(report, style),
+            About::Search(report) => in_python(&render::pareto::text(report, style)),
         }
     }
 }
