@@ -59,7 +59,8 @@ class SearchResult:
     @property
     def chosen(self) -> Point:
         """The point that :attr:`model` is the file of."""
-        return self.points[self.report.to_dict()["chosen"]]
+        place: int = self.report.to_dict()["chosen"]
+        return self.points[place]
 
     def save(self, path: "str | os.PathLike[str]") -> Path:
         """Writes the ONNX file, and beside it the recipe as ``.toml``, each whole or not at all."""
