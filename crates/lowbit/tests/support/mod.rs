@@ -122,7 +122,7 @@ fn layer(i: usize, depth: usize) -> Layer {
         output_shape: if last { vec![10] } else { vec![channels, side, side] },
         reads: match i {
             0 => vec![],
-            _ if i % 2 == 0 && i > 2 && !last => vec![i - 2, i - 1],
+            _ if i.is_multiple_of(2) && i > 2 && !last => vec![i - 2, i - 1],
             _ => vec![i - 1],
         },
         macs: (elements * if last { 1 } else { side * side }) as u64,
