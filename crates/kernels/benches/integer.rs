@@ -1,12 +1,13 @@
 //! Integer convolutions and matrix products, one thread, in multiply-accumulates per second. `peak` is a register-only
-//! loop of the same instruction; a name ends with the share of it that the kernel reached.
+//! loop of the same instructions, of fewer where weights have few bits; a name ends with the share of it that the kernel reached.
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use lowbit_kernels::integer::{
-    Code, IntConv2d, IntLinear, Plane, Requantize, Residual, Steps, WeightBits, Weights, peak_paired,
+    Code, IntConv2d, IntLinear, Plane, Requantize, Residual, Steps, WeightBits, Weights, peak_long,
+    peak_paired,
 };
 use lowbit_kernels::{AlignedBytes, Conv2d, Isa};
 
@@ -95,12 +96,14 @@ fn compare(
     isa: Isa,
     name: &str,
     macs: usize,
+    bits: WeightBits,
     mut run: impl FnMut(),
 ) {
+    let peak = if bits == Eight { peak_paired } else { peak_long };
     let repeat = (2_000_000 / macs).max(1) as u64;
     let (mut kernel, mut most) = (0f64, 0f64);
     for _ in 0..3 {
-        most = most.max(rate(|| peak_paired(isa, 200)));
+        most = most.max(rate(|| peak(isa, 200)));
         kernel = kernel.max(rate(|| {
             (0..repeat).for_each(|_| run());
             repeat * macs as u64
@@ -168,6 +171,7 @@ fn integers(criterion: &mut Criterion) {
             isa,
             &format!("{name} n{images}"),
             macs,
+            bits,
             convolution(isa, &shape, images, bits, After::Nothing),
         );
     }
@@ -176,11 +180,11 @@ fn integers(criterion: &mut Criterion) {
             [("add", After::Addition), ("levels4", After::Levels(4)), ("levels16", After::Levels(16))]
         {
             let name = format!("3x3_{}to{}_{}_{name} n1", shape.in_c, shape.out_c, shape.in_h);
-            compare(&mut group, isa, &name, shape.macs(), convolution(isa, &shape, 1, Eight, after));
+            compare(&mut group, isa, &name, shape.macs(), Eight, convolution(isa, &shape, 1, Eight, after));
         }
     }
     for (name, bits) in [("gemm_1024", Eight), ("gemm_1024_w4", Four), ("gemm_1024_w2", Two)] {
-        compare(&mut group, isa, name, 1 << 30, linear(isa, [1024; 3], bits));
+        compare(&mut group, isa, name, 1 << 30, bits, linear(isa, [1024; 3], bits));
     }
 }
 

@@ -27,7 +27,7 @@ pub use concat::ConcatPart;
 pub use conv2d::IntConv2d;
 pub use linear::IntLinear;
 pub use lookup::{Table, looks_up_at_once, lookup, lookup_in_place};
-pub use peak::{peak, peak_paired};
+pub use peak::{peak, peak_long, peak_paired};
 pub use plane::Plane;
 pub use pool::{Average, IntPool2d, IntPooling};
 pub use quantize::Quantizer;

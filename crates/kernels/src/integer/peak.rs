@@ -12,15 +12,23 @@ const REPEATS: usize = 16;
 /// multiply-accumulates done. Its time gives the peak of `isa` on this CPU, now: measure it beside what it is compared
 /// with.
 pub fn peak(isa: Isa, steps: u64) -> u64 {
-    isa.run_bytes(Peak(steps))
+    isa.run_bytes(Peak { steps, long: false })
 }
 
 /// The same for dot products whose pairs of products fit 16 bits, which some instruction sets are faster with.
 pub fn peak_paired(isa: Isa, steps: u64) -> u64 {
-    isa.run_paired(Peak(steps))
+    isa.run_paired(Peak { steps, long: false })
 }
 
-struct Peak(u64);
+/// The same where sums of pairs may grow in 16 bits for as long as it takes.
+pub fn peak_long(isa: Isa, steps: u64) -> u64 {
+    isa.run_paired(Peak { steps, long: true })
+}
+
+struct Peak {
+    steps: u64,
+    long: bool,
+}
 
 impl ByteKernel for Peak {
     type Output = u64;
@@ -28,12 +36,17 @@ impl ByteKernel for Peak {
     #[inline(always)]
     fn run<S: ByteSimd>(self, s: S) -> u64 {
         // More than latency times units, and as many as there are registers for.
-        if S::REGISTERS == 32 { sums::<S, 20>(s, self.0) } else { sums::<S, 10>(s, self.0) }
+        match (S::REGISTERS, self.long) {
+            (32, false) => sums::<S, 20, false>(s, self.steps),
+            (32, true) => sums::<S, 20, true>(s, self.steps),
+            (_, false) => sums::<S, 10, false>(s, self.steps),
+            (_, true) => sums::<S, 10, true>(s, self.steps),
+        }
     }
 }
 
 #[inline(always)]
-fn sums<S: ByteSimd, const SUMS: usize>(s: S, steps: u64) -> u64 {
+fn sums<S: ByteSimd, const SUMS: usize, const LONG: bool>(s: S, steps: u64) -> u64 {
     let ones = s.read(&[1; MAX_BYTES]);
     let (codes, weights) = (s.factors(ones), s.weights(ones));
     let mut sums = [s.splat_i(0); SUMS];
@@ -41,7 +54,8 @@ fn sums<S: ByteSimd, const SUMS: usize>(s: S, steps: u64) -> u64 {
         for _ in 0..REPEATS {
             for sum in &mut sums {
                 // Unknown to the compiler, or it would multiply once and add many times.
-                *sum = s.dot(*sum, s.unknown(codes), weights);
+                let codes = s.unknown(codes);
+                *sum = if LONG { s.dot_pairs(*sum, codes, weights) } else { s.dot(*sum, codes, weights) };
             }
         }
     }
@@ -56,7 +70,9 @@ mod tests {
     #[test]
     fn work_grows_with_steps() {
         for isa in Isa::supported() {
-            assert_eq!(peak(isa, 6), 2 * peak(isa, 3));
+            for peak in [peak, peak_paired, peak_long] {
+                assert_eq!(peak(isa, 6), 2 * peak(isa, 3));
+            }
         }
     }
 }

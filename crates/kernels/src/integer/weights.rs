@@ -84,9 +84,15 @@ impl Weights<'_> {
 
     /// Whether no two codes times these weights add up to more than 16 bits.
     pub(crate) fn pair_fits(&self, pair: [i8; 2]) -> bool {
+        let [lo, hi] = self.pair_range(pair);
+        hi <= i16::MAX.into() && lo >= i16::MIN.into()
+    }
+
+    /// The least and greatest sum of two codes times these weights.
+    pub(crate) fn pair_range(&self, pair: [i8; 2]) -> [i32; 2] {
         let max = i32::from(self.max_x.max(self.zero_x));
         let sum = |of: fn(i32) -> i32| max * pair.iter().map(|&w| of(w.into())).sum::<i32>();
-        sum(|w| w.max(0)) <= i16::MAX.into() && sum(|w| w.min(0)) >= i16::MIN.into()
+        [sum(|w| w.min(0)), sum(|w| w.max(0))]
     }
 
     /// The smallest and largest sum that any input of codes `0..=max_x` gives at output `o`. Kernels are right where

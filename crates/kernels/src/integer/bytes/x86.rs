@@ -89,7 +89,7 @@ width!(w256, "avx2", __m256i, __m256, {
     _mm256_unpacklo_epi8 as unpacklo_epi8, _mm256_unpackhi_epi8 as unpackhi_epi8,
     _mm256_unpacklo_epi16 as unpacklo_epi16, _mm256_unpackhi_epi16 as unpackhi_epi16,
     _mm256_packs_epi32 as packs_epi32, _mm256_adds_epi16 as adds_epi16, _mm256_packus_epi16 as packus_epi16,
-    _mm256_add_epi32 as add_epi32, _mm256_sub_epi32 as sub_epi32,
+    _mm256_add_epi32 as add_epi32, _mm256_add_epi16 as add_epi16, _mm256_sub_epi32 as sub_epi32,
     _mm256_cvtepi32_ps as to_float, _mm256_cvtps_epi32 as to_int,
     _mm256_loadu_ps as load_ps, _mm256_set1_ps as set1_ps,
     _mm256_add_ps as add_ps, _mm256_mul_ps as mul_ps, _mm256_div_ps as div_ps,
@@ -117,7 +117,7 @@ width!(w128, "avx2", __m128i, __m128, {
     _mm_unpacklo_epi8 as unpacklo_epi8, _mm_unpackhi_epi8 as unpackhi_epi8,
     _mm_unpacklo_epi16 as unpacklo_epi16, _mm_unpackhi_epi16 as unpackhi_epi16,
     _mm_packs_epi32 as packs_epi32, _mm_adds_epi16 as adds_epi16, _mm_packus_epi16 as packus_epi16,
-    _mm_add_epi32 as add_epi32, _mm_sub_epi32 as sub_epi32,
+    _mm_add_epi32 as add_epi32, _mm_add_epi16 as add_epi16, _mm_sub_epi32 as sub_epi32,
     _mm_cvtepi32_ps as to_float, _mm_cvtps_epi32 as to_int,
     _mm_loadu_ps as load_ps, _mm_set1_ps as set1_ps,
     _mm_add_ps as add_ps, _mm_mul_ps as mul_ps, _mm_div_ps as div_ps,
@@ -255,7 +255,17 @@ macro_rules! pairs {
             #[inline]
             #[target_feature(enable = "avx2")]
             pub(super) fn dot(acc: Int, x: X, w: W) -> Int {
-                add_epi32(acc, madd_epi16(maddubs_epi16(x, w), set1_epi16(1)))
+                add_pairs(acc, maddubs_epi16(x, w))
+            }
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn dot_pairs(pairs: Int, x: X, w: W) -> Int {
+                add_epi16(pairs, maddubs_epi16(x, w))
+            }
+            #[inline]
+            #[target_feature(enable = "avx2")]
+            pub(super) fn add_pairs(acc: Int, pairs: Int) -> Int {
+                add_epi32(acc, madd_epi16(pairs, set1_epi16(1)))
             }
             /// As the compiler must take it: for anything.
             #[inline]
@@ -368,7 +378,7 @@ isa!(Avx2, "avx2");
 isa!(Avx2Paired, "avx2");
 
 macro_rules! vector {
-    ($isa:ident<$bytes:literal>, $width:ident, $dots:ident, $partial:ident, $narrower:ty = $narrow:expr, $registers:literal, $features:literal) => {
+    ($isa:ident<$bytes:literal>, $width:ident, $dots:ident, $partial:ident, $narrower:ty = $narrow:expr, $registers:literal, $features:literal $(, $sums:ident)?) => {
         // SAFETY, for each method: `self` exists only where the CPU has the features of its type; memory is as the caller
         // promises, and no access asks for alignment.
         impl ByteSimd for $isa<$bytes> {
@@ -586,6 +596,18 @@ macro_rules! vector {
                 // SAFETY: see the head of this block.
                 unsafe { $dots::dot(acc, x, w) }
             }
+            $(
+                #[inline(always)]
+                fn dot_pairs(self, pairs: Self::I, x: Self::X, w: Self::W) -> Self::I {
+                    // SAFETY: see the head of this block.
+                    unsafe { $sums::dot_pairs(pairs, x, w) }
+                }
+                #[inline(always)]
+                fn add_pairs(self, acc: Self::I, pairs: Self::I) -> Self::I {
+                    // SAFETY: see the head of this block.
+                    unsafe { $sums::add_pairs(acc, pairs) }
+                }
+            )?
             #[inline(always)]
             fn unknown(self, x: Self::X) -> Self::X {
                 // SAFETY: see the head of this block.
@@ -647,6 +669,6 @@ vector!(Avx512Vnni<16>, w128, avx512_16, masked_16, Generic<1> = Generic, 32, "a
 vector!(AvxVnni<32>, w256, avxvnni_32, buffered_32, AvxVnni<16> = AvxVnni(()), 16, "avx2,avxvnni");
 vector!(AvxVnni<16>, w128, avxvnni_16, buffered_16, Generic<1> = Generic, 16, "avx2,avxvnni");
 vector!(Avx2<32>, w256, avx2_32, buffered_32, Avx2<16> = Avx2(()), 16, "avx2");
-vector!(Avx2Paired<32>, w256, paired_32, buffered_32, Avx2Paired<16> = Avx2Paired(()), 16, "avx2");
-vector!(Avx2Paired<16>, w128, paired_16, buffered_16, Generic<1> = Generic, 16, "avx2");
+vector!(Avx2Paired<32>, w256, paired_32, buffered_32, Avx2Paired<16> = Avx2Paired(()), 16, "avx2", paired_32);
+vector!(Avx2Paired<16>, w128, paired_16, buffered_16, Generic<1> = Generic, 16, "avx2", paired_16);
 vector!(Avx2<16>, w128, avx2_16, buffered_16, Generic<1> = Generic, 16, "avx2");

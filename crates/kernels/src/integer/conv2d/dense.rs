@@ -330,6 +330,7 @@ impl ByteKernel for BlockKernel<'_> {
                         source: self.input.as_ptr(),
                         runs: &panel.runs,
                         quads: &panel.quads,
+                        steps: panel.steps,
                         flipped: &panel.flipped,
                         weights: weights.as_ptr(),
                         offsets: offsets[panel.channel..].as_ptr(),

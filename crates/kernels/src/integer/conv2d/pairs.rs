@@ -5,12 +5,18 @@
 //! pair are large and of one sign, one of them meets the complement of its code, with its sign turned, and the sum
 //! starts `255·w` higher. Fours of codes of which no output complements any come first; the others have masks beside their
 //! weights, one exclusive-or per dot product. Every sum is exact.
+//!
+//! Where weights or codes have few bits, several products fit 16 bits: sums then grow there, in two instructions per dot product instead
+//! of three, and go to 32 bits every so many steps. How many is counted from the weights themselves and the largest code, not from
+//! the width that they are stored in.
 
 use super::panel::Panel;
 use crate::integer::Weights;
 
 /// Half of a pair that has no other way to fit: both are −128.
 const HALF: i8 = -64;
+/// Steps in 16 bits that are worth the way of the sums of 32 bits to memory and back: measured, three are not on Zen 3.
+const LEAST: usize = 4;
 
 /// Puts the fours of codes of `panel` in order, and returns the weights that they meet, `[quad][output][4]`, those with
 /// complements followed by masks of the same shape. `widened` are the weights in the order of the panel's runs; `added`, of
@@ -51,8 +57,40 @@ pub(super) fn split(panel: &mut Panel, widened: &[u8], weights: &Weights<'_>, ad
         plain.extend(rest);
         panel.quads.push(offset);
     }
+    if flipped.is_empty() {
+        let (fit, quads) = (fitting(&plain, panel.lanes, weights), panel.quads.len());
+        // Parts of about one length.
+        panel.steps = if fit < LEAST { 1 } else { quads.div_ceil(quads.div_ceil(fit)) };
+    }
     plain.extend(flipped);
     plain
+}
+
+/// How many quads in a row of `plain`, `[quad][lanes][4]`, add up in 16 bits, wherever they start and whatever codes they meet: the
+/// most of which no pair of bytes can give a sum that leaves them. All of them where all do.
+fn fitting(plain: &[u8], lanes: usize, weights: &Weights<'_>) -> usize {
+    let quads = plain.len() / (4 * lanes);
+    let mut fit = quads;
+    for pair in 0..2 * lanes {
+        let range = |quad: usize| {
+            let at = 2 * (2 * lanes * quad + pair);
+            weights.pair_range([plain[at] as i8, plain[at + 1] as i8])
+        };
+        // The least and the greatest sum of the quads from `first` on.
+        let (mut first, mut least, mut greatest) = (0, 0, 0);
+        for quad in 0..quads {
+            let [lo, hi] = range(quad);
+            (least, greatest) = (least + lo, greatest + hi);
+            while least < i16::MIN.into() || greatest > i16::MAX.into() {
+                let [lo, hi] = range(first);
+                (least, greatest, first) = (least - lo, greatest - hi, first + 1);
+            }
+            if first > 0 {
+                fit = fit.min(quad + 1 - first);
+            }
+        }
+    }
+    fit
 }
 
 #[cfg(test)]
@@ -60,6 +98,58 @@ mod tests {
     use super::*;
     use crate::Conv2d;
     use crate::integer::{Plane, WeightBits};
+
+    /// Whether any quads in a row, so many of them, keep all their pairs in 16 bits on codes at an end.
+    fn fits(plain: &[u8], lanes: usize, max_x: u8, steps: usize) -> bool {
+        let quads: Vec<&[u8]> = plain.chunks_exact(4 * lanes).collect();
+        quads.windows(steps).all(|quads| {
+            (0..2 * lanes).all(|pair| {
+                // Codes that meet weights of one sign only.
+                [1, -1].iter().all(|sign| {
+                    let pairs = quads.iter().flat_map(|quad| &quad[2 * pair..][..2]);
+                    let sum: i32 = pairs.map(|&w| (sign * i32::from(w as i8)).max(0)).sum();
+                    i16::try_from(sign * sum * i32::from(max_x)).is_ok()
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn as_many_steps_as_16_bits_hold_and_not_one_more() {
+        // −8·255·2 eight times is −32640; at 4 bits of codes a weight of 127 is as small as that.
+        for (weight, max_x, steps) in [
+            (-8, 255, 8),
+            (7, 255, 9),
+            (-2, 255, 32),
+            (-8, 15, 136),
+            (-128, 15, 8),
+            (127, 15, 8),
+            (31, 127, 4),
+            (-32, 128, 4),
+        ] {
+            let weights = Weights { codes: &[], bits: WeightBits::Eight, bias: &[], zero_x: 0, max_x };
+            let plain = vec![weight as u8; 200 * 4 * 8];
+            assert_eq!(fitting(&plain, 8, &weights), steps, "{weight} · {max_x}");
+            assert!(
+                fits(&plain, 8, max_x, steps) && !fits(&plain, 8, max_x, steps + 1),
+                "{weight} · {max_x}"
+            );
+            assert_eq!(fitting(&plain[..4 * 8 * steps], 8, &weights), steps, "all of them");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn steps_follow_the_weights_that_there_are(
+            plain in proptest::collection::vec(-40i8..40, 16 * 16..60 * 16), zero_x in 0u8..=255, max_x in 1u8..=255,
+        ) {
+            let plain: Vec<u8> = plain.iter().map(|&w| w as u8).take(plain.len() / 16 * 16).collect();
+            let weights = Weights { codes: &[], bits: WeightBits::Eight, bias: &[], zero_x, max_x };
+            let (steps, max) = (fitting(&plain, 4, &weights), max_x.max(zero_x));
+            proptest::prop_assert!(fits(&plain, 4, max, steps));
+            proptest::prop_assert!(steps == plain.len() / 16 || !fits(&plain, 4, max, steps + 1));
+        }
+    }
 
     #[test]
     fn sums_of_split_weights_are_those_of_whole_ones_and_pairs_fit() {

@@ -34,6 +34,8 @@ pub(super) struct Panel {
     /// and with some complemented.
     pub(super) quads: Vec<u32>,
     pub(super) flipped: Vec<u32>,
+    /// How many of `quads` add up in 16 bits before their sums go to 32; 1 where anything is complemented.
+    pub(super) steps: usize,
     /// Where its packed weights lie.
     pub(super) weights: Range<usize>,
 }
@@ -51,7 +53,16 @@ impl Panel {
                 _ => runs.push(Run { offset, quads }),
             }
         });
-        Panel { channel, vectors, lanes, runs, quads: Vec::new(), flipped: Vec::new(), weights: 0..0 }
+        Panel {
+            channel,
+            vectors,
+            lanes,
+            runs,
+            quads: Vec::new(),
+            flipped: Vec::new(),
+            steps: 1,
+            weights: 0..0,
+        }
     }
 }
 

@@ -16,6 +16,10 @@ struct Case {
     input: Plane,
     output: Plane,
     bits: WeightBits,
+    /// Twos that the range of weights is divided by.
+    smaller: u32,
+    /// Where all weights are at an end of it and all codes the largest: how many weights are at one end, in turn.
+    ends: Option<usize>,
     zero_x: u8,
     max_x: u8,
     images: usize,
@@ -72,10 +76,13 @@ fn cases() -> impl Strategy<Value = Case> {
     shapes().prop_flat_map(|shape| {
         let bits = prop_oneof![Just(WeightBits::Two), Just(WeightBits::Four), Just(WeightBits::Eight)];
         let planes = (border(shape.pads), border([0; 4]), border([0; 4]), [0usize..2, 0usize..2, 0usize..2]);
-        let numbers = (any::<u8>(), prop_oneof![Just(255u8), Just(15), any::<u8>()], 0usize..4);
+        let smaller = prop_oneof![2 => Just(0u32), 1 => 1u32..5];
+        let run = prop_oneof![4 => Just(None), 1 => Just(Some(usize::MAX)), 1 => (1usize..50).prop_map(Some)];
+        let max_x = prop_oneof![Just(255u8), Just(15), any::<u8>()];
+        let numbers = (any::<u8>(), max_x, 0usize..4, smaller, run);
         let after = (codes(), prop::option::of(codes()), any::<bool>(), prop::option::of(1usize..40));
         (bits, planes, numbers, after).prop_map(move |(bits, (pads, outer, added, more), numbers, after)| {
-            let (zero, max_x, images) = numbers;
+            let (zero, max_x, images, smaller, ends) = numbers;
             let stored = |channels: usize, more: usize| Plane::new(1, 1, channels).c + 4 * more;
             let input = Plane { h: shape.in_h, w: shape.in_w, c: stored(shape.in_c, more[0]), border: pads };
             let (h, w) = (shape.out_h(), shape.out_w());
@@ -93,7 +100,8 @@ fn cases() -> impl Strategy<Value = Case> {
                 let bounds: Vec<u8> = (0..count).map(|i| (i * 200 / count) as u8 + 20).collect();
                 Steps::new(&bounds, &bytes(count + 1, 6))
             });
-            Case { shape, input, output, bits, zero_x: zero.min(max_x), max_x, images, requantize }
+            let zero_x = zero.min(max_x);
+            Case { shape, input, output, bits, smaller, ends, zero_x, max_x, images, requantize }
         })
     })
 }
@@ -104,21 +112,27 @@ const FRAME: usize = 64;
 impl Case {
     fn codes(&self) -> Vec<i8> {
         let range = self.bits.range();
-        let (lo, span) = (i32::from(*range.start()), i32::from(*range.end()) - i32::from(*range.start()) + 1);
-        bytes(self.shape.weight_len(), 1).into_iter().map(|x| (lo + i32::from(x) % span) as i8).collect()
+        let [lo, hi] = [range.start(), range.end()].map(|end| i32::from(*end) >> self.smaller);
+        let bytes: Vec<u8> = bytes(self.shape.weight_len(), 1);
+        let weight = |(i, &byte): (usize, &u8)| match self.ends {
+            Some(run) => [lo, hi][i / run % 2],
+            None => lo + i32::from(byte) % (hi - lo + 1),
+        };
+        bytes.iter().enumerate().map(|weight_at| weight(weight_at) as i8).collect()
     }
 
     fn input(&self) -> Vec<u8> {
         let limit = u32::from(self.max_x) + 1;
         let mut input: Vec<u8> = bytes(self.images * self.input.len(), 2);
-        input.iter_mut().for_each(|x| *x = (u32::from(*x) % limit) as u8);
+        let at_end = self.ends.is_some();
+        input.iter_mut().for_each(|x| *x = if at_end { self.max_x } else { (u32::from(*x) % limit) as u8 });
         self.input.fill_border(&mut input, self.zero_x);
         input
     }
 
     #[track_caller]
     fn check(&self) {
-        let Case { shape, input: plane, output, bits, zero_x, max_x, images, requantize } = self;
+        let Case { shape, input: plane, output, bits, zero_x, max_x, images, requantize, .. } = self;
         let (codes, input) = (self.codes(), self.input());
         let bias: Vec<i32> = noise(shape.out_c, 3).iter().map(|x| (x * 5000.0) as i32).collect();
         let weights = Weights { codes: &codes, bits: *bits, bias: &bias, zero_x: *zero_x, max_x: *max_x };
@@ -187,7 +201,7 @@ fn plain(shape: Conv2d, bits: WeightBits, images: usize) -> Case {
     let requantize = Requantize::new(&vec![100.0 / size; shape.out_c], Code { zero: 128, lo: 0, hi: 255 });
     let input = Plane::new(shape.in_h, shape.in_w, shape.in_c).with_border(shape.pads);
     let output = Plane::new(shape.out_h(), shape.out_w(), shape.out_c).with_border([1; 4]);
-    Case { shape, input, output, bits, zero_x: 3, max_x: 255, images, requantize }
+    Case { shape, input, output, bits, smaller: 0, ends: None, zero_x: 3, max_x: 255, images, requantize }
 }
 
 #[test]
@@ -199,6 +213,28 @@ fn images_larger_than_a_block_and_long_sums_agree() {
         plain(Conv2d::square([5, 5, 300], 50, 3, 1, 1), bits, 3).check();
         plain(Conv2d::square([40, 50, 200], 70, 1, 1, 0), bits, 2).check();
         plain(Conv2d { groups: 40, ..Conv2d::square([9, 9, 40], 40, 3, 1, 1) }, bits, 2).check();
+    }
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "takes long there")]
+fn weights_and_codes_at_their_ends_agree() {
+    let shape = Conv2d::square([6, 5, 36], 21, 3, 1, 1);
+    for (bits, smaller) in [
+        (WeightBits::Two, 0),
+        (WeightBits::Four, 0),
+        (WeightBits::Four, 1),
+        (WeightBits::Eight, 0),
+        (WeightBits::Eight, 2),
+        (WeightBits::Eight, 3),
+    ] {
+        for max_x in [255, 127, 31, 15, 3] {
+            // All at the low end; at both in turn, by outputs, by channels, by weights.
+            for ends in [usize::MAX, 9 * 36, 36, 1] {
+                let case = plain(shape, bits, 1);
+                Case { smaller, ends: Some(ends), max_x, zero_x: max_x / 2, ..case }.check();
+            }
+        }
     }
 }
 

@@ -51,6 +51,8 @@ pub(super) struct RegisterTiles<'a> {
     /// Where these are fours of codes in another order: the offsets of those, and of fours with codes to complement.
     pub(super) quads: &'a [u32],
     pub(super) flipped: &'a [u32],
+    /// How many of `quads` add up in 16 bits before their sums go to 32; where more than one, nothing is complemented.
+    pub(super) steps: usize,
     /// `[quad][V·LANES][4]`, all runs one after the other; of complemented ones `[quad][2]` such, weights and masks.
     pub(super) weights: *const u8,
     /// `[V·LANES]`: what the sums start from.
@@ -111,19 +113,25 @@ impl RegisterTiles<'_> {
     /// As [`RegisterTiles::run`].
     unsafe fn call<S: ByteSimd, const P: usize, const V: usize>(self, s: S) {
         if const { P <= most_pixels::<S>(V) } {
-            s.call(Sized::<P, V>(self));
+            if const { S::PAIRED } {
+                if self.steps > 1 {
+                    return s.call(Sized::<P, V, true>(self));
+                }
+            }
+            s.call(Sized::<P, V, false>(self));
         } else {
             unreachable!("no tile of {P} × {V}");
         }
     }
 }
 
-struct Sized<'a, const P: usize, const V: usize>(RegisterTiles<'a>);
+/// `LONG` where sums of 16 bits are to grow over several steps.
+struct Sized<'a, const P: usize, const V: usize, const LONG: bool>(RegisterTiles<'a>);
 
 #[repr(align(64))]
 struct Sums([i32; SUMS]);
 
-impl<const P: usize, const V: usize> ByteKernel for Sized<'_, P, V> {
+impl<const P: usize, const V: usize, const LONG: bool> ByteKernel for Sized<'_, P, V, LONG> {
     type Output = ();
 
     #[inline(always)]
@@ -138,7 +146,12 @@ impl<const P: usize, const V: usize> ByteKernel for Sized<'_, P, V> {
                     let at = [image, row, (tile * P).min(grid.width - P)];
                     // SAFETY: `RegisterTiles::run`'s caller vouches for every pointer and walk; `sums` has room, see above.
                     unsafe {
-                        let tile = self.sum(s, source.add(grid.source.at(at)));
+                        let window = source.add(grid.source.at(at));
+                        let tile = if LONG {
+                            self.long_sum(s, window, sums.0.as_mut_ptr())
+                        } else {
+                            self.sum(s, window)
+                        };
                         match &direct {
                             Some(direct) => direct.tile(s, &tile, at),
                             None => {
@@ -156,7 +169,7 @@ impl<const P: usize, const V: usize> ByteKernel for Sized<'_, P, V> {
 }
 
 #[expect(clippy::needless_range_loop, reason = "constant bounds unroll; iterators over registers may not")]
-impl<const P: usize, const V: usize> Sized<'_, P, V> {
+impl<const P: usize, const V: usize, const LONG: bool> Sized<'_, P, V, LONG> {
     /// The sums of the tile whose first window starts at `window`.
     ///
     /// # Safety
@@ -225,6 +238,55 @@ impl<const P: usize, const V: usize> Sized<'_, P, V> {
                 }
             }
             tile
+        }
+    }
+
+    /// The same where sums of 16 bits grow over several steps. Those of 32 bits are at `waiting` meanwhile: registers are for what
+    /// grows, and memory takes a load and a store per sum and `steps` dot products, beside which they cost little.
+    ///
+    /// # Safety
+    /// As [`RegisterTiles::run`], there are `quads`, and `P·V` vectors are writable at `waiting`.
+    #[inline(always)]
+    unsafe fn long_sum<S: ByteSimd>(&self, s: S, window: *const u8, waiting: *mut i32) -> [[S::I; V]; P] {
+        let RegisterTiles { grid, quads: mut left, steps, mut weights, offsets, .. } = self.0;
+        let pixel = grid.source.pixel;
+        // What the sums are so far: at first the same for each pixel.
+        let (mut sums, mut of_pixel) = (offsets, 0);
+        // SAFETY: the caller vouches for every pointer and length.
+        unsafe {
+            loop {
+                let (quads, rest) = left.split_at(steps.min(left.len()));
+                let mut tile = [[s.splat_i(0); V]; P];
+                for &offset in quads {
+                    let codes = window.add(offset as usize);
+                    let mut w = [weights_at(s, weights); V];
+                    for v in 1..V {
+                        w[v] = weights_at(s, weights.add(v * S::BYTES));
+                    }
+                    for p in 0..P {
+                        let x = four_codes(s, codes.add(p * pixel));
+                        for v in 0..V {
+                            tile[p][v] = s.dot_pairs(tile[p][v], x, w[v]);
+                        }
+                    }
+                    weights = weights.add(V * S::BYTES);
+                }
+                for p in 0..P {
+                    for v in 0..V {
+                        let sum = s.load_i(sums.add(p * of_pixel + v * S::LANES));
+                        tile[p][v] = s.add_pairs(sum, tile[p][v]);
+                    }
+                }
+                if rest.is_empty() {
+                    return tile;
+                }
+                for p in 0..P {
+                    for v in 0..V {
+                        s.store_i(waiting.add((p * V + v) * S::LANES), tile[p][v]);
+                    }
+                }
+                (sums, of_pixel, left) = (waiting, V * S::LANES, rest);
+            }
         }
     }
 }
