@@ -193,10 +193,15 @@ fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
     let maker = Maker { check: &first_rows(maker.check, SHOWN_CHECK), ..maker };
     for (place, mut point) in shown {
         let title = if point.uniform { &point.name } else { "a point found by `lowbit search`" };
-        let made = maker.make_known(&trials[place].strategy, title, walk.evaluator.settings())?;
-        points::complete(&mut point, &made);
+        // The chosen one is there already, as the file that is given back.
+        let shown = match place == chosen {
+            true => None,
+            false => Some(maker.make_known(&trials[place].strategy, title, walk.evaluator.settings())?),
+        };
+        let shown = shown.as_ref().unwrap_or(&made);
+        points::complete(&mut point, shown);
         if job.time {
-            sessions.push(points::session(&made)?);
+            sessions.push(points::session(shown)?);
         }
         points.push((place, point));
         stages.advance(1);
