@@ -85,7 +85,9 @@ fn preprocessing_that_does_not_fit() {
             .sample_shape(&Preprocess::from_toml(toml).unwrap())
             .map_err(|e| e.to_string())
     };
-    assert!(shape("divide = 255\nmean = [0.5, 0.5]").unwrap_err().contains("`mean`: 2 values for 3 channels"));
+    assert!(
+        shape("divide = 255\nmean = [0.5, 0.5]").unwrap_err().contains("`mean`: 2 values for 3 channels")
+    );
     assert!(
         shape("crop = 3")
             .unwrap_err()

@@ -113,12 +113,11 @@ impl RegisterTiles<'_> {
     /// As [`RegisterTiles::run`].
     unsafe fn call<S: ByteSimd, const P: usize, const V: usize>(self, s: S) {
         if const { P <= most_pixels::<S>(V) } {
-            if const { S::PAIRED } {
-                if self.steps > 1 {
-                    return s.call(Sized::<P, V, true>(self));
-                }
+            if const { S::PAIRED } && self.steps > 1 {
+                s.call(Sized::<P, V, true>(self));
+            } else {
+                s.call(Sized::<P, V, false>(self));
             }
-            s.call(Sized::<P, V, false>(self));
         } else {
             unreachable!("no tile of {P} × {V}");
         }
