@@ -115,6 +115,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "takes long there")]
     fn as_many_steps_as_16_bits_hold_and_not_one_more() {
         // −8·255·2 eight times is −32640; at 4 bits of codes a weight of 127 is as small as that.
         for (weight, max_x, steps) in [
