@@ -5,11 +5,10 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
 use crate::step::{Outcome, Project, succeed};
-
-const REQUIREMENTS: &str = "scripts/requirements.txt";
+use crate::venv::environment;
 
 pub(crate) fn check(project: &Project) -> Result<Outcome> {
     if project.fast {
@@ -37,43 +36,6 @@ pub(crate) fn build(project: &Project) -> Result<PathBuf> {
     let packages = ["--package", "lowbit", "--package", "lowbit-python"];
     succeed(project.cargo(&["build", "--bins", "--locked"]).args(packages))?;
     Ok(project.target().join("debug").join(program("lowbit")))
-}
-
-/// The interpreter of `.venv`, made anew whenever the pinned versions are not those it was made from.
-pub(crate) fn environment(project: &Project) -> Result<PathBuf> {
-    let folder = project.path(".venv");
-    let python = python_of(&folder);
-    let wanted = std::fs::read_to_string(project.path(REQUIREMENTS)).context(REQUIREMENTS)?;
-    let made_from = folder.join("made-from.txt");
-    if std::fs::read_to_string(&made_from).is_ok_and(|found| found == wanted) && python.is_file() {
-        return Ok(python);
-    }
-    let base = python_for_environments(project)
-        .context("no Python of version 3.11 or newer on the PATH (`cargo xtask test --fast` needs none)")?;
-    println!("making {} from {REQUIREMENTS}", folder.display());
-    succeed(project.command(base).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let install =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"];
-    succeed(project.command(&python).args(install).args(["--requirement", REQUIREMENTS]))?;
-    std::fs::write(made_from, wanted)?;
-    ensure!(python.is_file(), "no {} after making the environment", python.display());
-    Ok(python)
-}
-
-/// The interpreter of a virtual environment.
-pub(crate) fn python_of(folder: &Path) -> PathBuf {
-    if cfg!(windows) { folder.join("Scripts/python.exe") } else { folder.join("bin/python") }
-}
-
-/// A Python that environments can be made with.
-pub(crate) fn python_for_environments(project: &Project) -> Option<&'static str> {
-    ["python3", "python"].into_iter().find(|name| is_recent(project, name))
-}
-
-/// Whether a program is a Python that the pinned versions exist for.
-fn is_recent(project: &Project, name: &str) -> bool {
-    let test = "import sys; sys.exit(sys.version_info < (3, 11))";
-    project.command(name).args(["-c", test]).status().is_ok_and(|status| status.success())
 }
 
 /// The file name of a program here.

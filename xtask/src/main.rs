@@ -14,6 +14,7 @@ mod results;
 mod rust;
 mod spelling;
 mod step;
+mod venv;
 
 use std::process::ExitCode;
 

@@ -3,12 +3,12 @@
 //! The tools live in a virtual environment of their own, `target/peers`; one that cannot be installed here is left out, and the
 //! table says so.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::Result;
 
-use crate::exports::{python_for_environments, python_of};
 use crate::step::{Project, succeed};
+use crate::venv::{install, made};
 
 const REQUIREMENTS: &str = "scripts/requirements-peers.txt";
 const NETWORKS: [&str; 2] = ["resnet20-cifar10", "mobilenetv2-cifar10"];
@@ -45,27 +45,12 @@ pub(crate) fn run(project: &Project, threads: usize) -> Result<()> {
 
 /// The interpreter that has the other tools, as far as each can be installed.
 fn environment(project: &Project) -> Result<PathBuf> {
-    let folder = project.target().join("peers");
-    let python = python_of(&folder);
-    let wanted = std::fs::read_to_string(project.path(REQUIREMENTS)).context(REQUIREMENTS)?;
-    let made_from = folder.join("made-from.txt");
-    if std::fs::read_to_string(&made_from).is_ok_and(|found| found == wanted) && python.is_file() {
-        return Ok(python);
-    }
-    let base = python_for_environments(project).context("no Python of version 3.11 or newer on the PATH")?;
-    succeed(project.command(base).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    for package in wanted.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
-        if let Err(error) = install(project, &python, package) {
-            println!("{package} is left out: {error:#}");
+    made(project, &project.target().join("peers"), REQUIREMENTS, |python, wanted| {
+        for package in wanted.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+            if let Err(error) = install(project, python, &[package]) {
+                println!("{package} is left out: {error:#}");
+            }
         }
-    }
-    ensure!(python.is_file(), "no {} after making the environment", python.display());
-    std::fs::write(made_from, wanted)?;
-    Ok(python)
-}
-
-fn install(project: &Project, python: &Path, package: &str) -> Result<()> {
-    let install =
-        ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:", package];
-    succeed(project.command(python).args(install))
+        Ok(())
+    })
 }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use crate::exports::{build, environment};
+use crate::exports::build;
 use crate::step::{Outcome, Project, succeed};
+use crate::venv::{self, environment, install};
 
 /// No wheel may be larger.
 const WHEEL_BYTES: u64 = 15_000_000;
@@ -54,10 +55,8 @@ fn wheel(project: &Project, python: &Path) -> Result<PathBuf> {
 /// The README's example, where nothing but the wheel and what it asks for is installed.
 fn readme(project: &Project, base: &Path, wheel: &Path) -> Result<()> {
     let folder = project.target().join("clean-venv");
-    succeed(project.command(base).args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let name = if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" };
-    let python = folder.join(name);
-    install(project, &python, &[wheel.as_os_str()])?;
+    let python = venv::new(project, base, &folder, "--clear")?;
+    install(project, &python, &[wheel])?;
     succeed(project.command(python).arg("python/tests/readme.py"))
 }
 
@@ -68,10 +67,9 @@ fn torch(project: &Project, base: &Path, wheel: &Path) -> Result<()> {
         Some(python) => PathBuf::from(python),
         None => {
             let folder = project.target().join("torch");
-            succeed(project.command(base).args(["-m", "venv", "--system-site-packages"]).arg(&folder))?;
-            let python = folder.join(if cfg!(windows) { "Scripts/python.exe" } else { "bin/python" });
-            let others = ["numpy", "onnx", "onnxruntime"].map(AsRef::as_ref);
-            install(project, &python, &[&[TORCH.as_ref()], &others[..]].concat())?;
+            let python = venv::new(project, base, &folder, "--system-site-packages")?;
+            let packages = [TORCH, "numpy", "onnx", "onnxruntime"];
+            install(project, &python, &packages)?;
             python
         }
     };
@@ -83,10 +81,4 @@ fn torch(project: &Project, base: &Path, wheel: &Path) -> Result<()> {
     install(project, base, &[&place[..], &[wheel.as_os_str()], &needed[..]].concat())?;
     let mut tests = project.command(python);
     succeed(tests.args(["-m", "pytest", "-m", "torch"]).env("PYTHONPATH", site))
-}
-
-fn install(project: &Project, python: &Path, what: &[&std::ffi::OsStr]) -> Result<()> {
-    let mut pip = project.command(python);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]);
-    succeed(pip.args(what))
 }

@@ -2,8 +2,8 @@
 
 use anyhow::Result;
 
-use crate::exports::environment;
 use crate::step::{Outcome, Project, succeed};
+use crate::venv::environment;
 
 const PLACES: [&str; 9] =
     ["README.md", "ARCHITECTURE.md", "CHANGELOG.md", "docs", "crates", "xtask", "scripts", "python", "fuzz"];
