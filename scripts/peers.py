@@ -173,7 +173,7 @@ def onnx_runtime(task, width):
 
 
 def quantization_rs(task, width):
-    """The Rust library of that name: weights by their own ranges, or convolutions with calibrated edges (8 bits)."""
+    """The Rust library of that name: convolutions with calibrated edges at 8 bits, or weights alone at 4, by their own ranges."""
     import quantize_rs
 
     path = task.folder / f"qrs-{width}.onnx"
@@ -187,22 +187,11 @@ def quantization_rs(task, width):
         quantize_rs.quantize_with_calibration(str(one), str(path), calibration_data=str(samples), per_channel=True)
         name = "calibrated"
     elif width == "W4A8":
-        raise Refused("it has no W4A8; W4 with float edges is the next row")
+        quantize_rs.quantize(str(task.network), str(path), bits=4, per_channel=True, native_int4=False)
+        name = "weights only (W4A32)"
     else:
         raise Refused("edges have 8 bits only")
     yield name, path, time.perf_counter() - begun, ort(path, task)
-
-
-def quantization_rs_weights(task, width):
-    """The same library, weights of 4 bits, edges in float."""
-    import quantize_rs
-
-    if width != "W4A8":
-        return
-    path = task.folder / "qrs-w4.onnx"
-    begun = time.perf_counter()
-    quantize_rs.quantize(str(task.network), str(path), bits=4, per_channel=True, native_int4=False)
-    yield "weights only (W4A32)", path, time.perf_counter() - begun, ort(path, task)
 
 
 def nncf(task, width):
@@ -244,7 +233,6 @@ TOOLS = {
     "lowbit": (lowbit, None),
     "ONNX Runtime": (onnx_runtime, "onnxruntime"),
     "quantization-rs": (quantization_rs, "quantization-rs"),
-    "quantization-rs ": (quantization_rs_weights, "quantization-rs"),
     "NNCF, OpenVINO": (nncf, "nncf"),
     "AIMET": (aimet, "aimet-onnx"),
 }
@@ -264,9 +252,9 @@ def rows(task, names):
            "ms": milliseconds(run, task.x)}  # fmt: skip
     for width in WIDTHS:
         for name, (tool, package) in TOOLS.items():
-            if names and name.strip() not in names:
+            if names and name not in names:
                 continue
-            row = {"tool": name.strip(), "bits": width}
+            row = {"tool": name, "bits": width}
             try:
                 row["tool"] += " " + version(task, package)
                 for way, path, seconds, run in quiet(tool, task, width):
