@@ -1,5 +1,6 @@
 //! Comparing networks on samples: correct guesses, agreement with the first, signal to noise.
 
+use std::cmp::Reverse;
 use std::collections::HashMap;
 
 use crate::report::{Class, Confusion, Score};
@@ -11,15 +12,12 @@ pub struct Comparison {
     samples: usize,
     labelled: usize,
     classes: usize,
-    /// Samples of each class.
-    of_class: Vec<usize>,
     /// Names of classes, as far as they have some.
     names: Vec<String>,
 }
 
 #[derive(Clone, Debug, Default)]
 struct Tally {
-    top1: usize,
     top5: usize,
     agree: usize,
     signal: f64,
@@ -36,7 +34,6 @@ impl Comparison {
             samples: 0,
             labelled: 0,
             classes: 0,
-            of_class: Vec::new(),
             names: Vec::new(),
         }
     }
@@ -54,12 +51,6 @@ impl Comparison {
         let n = first.len() / classes;
         self.samples += n;
         self.labelled += labels.map_or(0, <[u32]>::len);
-        self.of_class.resize(classes, 0);
-        for &label in labels.into_iter().flatten() {
-            if let Some(samples) = self.of_class.get_mut(label as usize) {
-                *samples += 1;
-            }
-        }
         for (tally, output) in self.tallies.iter_mut().zip(outputs) {
             for (i, (row, reference)) in
                 output.chunks_exact(classes).zip(first.chunks_exact(classes)).enumerate()
@@ -71,7 +62,6 @@ impl Comparison {
                     tally.noise += (f64::from(y) - f64::from(r)).powi(2);
                 }
                 if let Some(label) = labels.and_then(|l| l.get(i)).map(|&l| l as usize) {
-                    tally.top1 += usize::from(guess == label);
                     *tally.guesses.entry((label, guess)).or_default() += 1;
                     tally.top5 += usize::from(rank(row, label).is_some_and(|rank| rank < 5));
                 }
@@ -84,7 +74,7 @@ impl Comparison {
         let percent = |count: usize, of: usize| (of > 0).then(|| 100.0 * count as f64 / of as f64);
         let score = |(i, tally): (usize, &Tally)| Score {
             samples: self.samples,
-            top1: percent(tally.top1, self.labelled),
+            top1: percent(tally.right(), self.labelled),
             top5: percent(tally.top5, self.labelled).filter(|_| self.classes > 5),
             agreement: percent(tally.agree, self.samples).filter(|_| i > 0),
             sqnr_db: sqnr_db(tally.signal, tally.noise).filter(|_| i > 0),
@@ -98,23 +88,38 @@ impl Comparison {
     fn classes(&self, tally: &Tally) -> Vec<Class> {
         let Some(first) = self.tallies.first().filter(|_| self.labelled > 0) else { return Vec::new() };
         let name = |class: usize| self.names.get(class).cloned().unwrap_or_else(|| class.to_string());
-        let count = |tally: &Tally, label, guess| tally.guesses.get(&(label, guess)).copied().unwrap_or(0);
-        let class = |(label, &samples): (usize, &usize)| {
-            let more = |guess| count(tally, label, guess).saturating_sub(count(first, label, guess));
-            // Of equals the first label.
-            let guesses = (0..self.classes).filter(|&guess| guess != label).rev();
-            let taken_for = guesses.map(|guess| (more(guess), guess)).max_by_key(|&(more, _)| more);
-            Class {
-                name: name(label),
-                samples,
-                before: count(first, label, label),
-                after: count(tally, label, label),
-                taken_for: taken_for
-                    .filter(|&(more, _)| more > 0)
-                    .map(|(more, guess)| Confusion { class: name(guess), more }),
+        let mut classes: Vec<Class> =
+            (0..self.classes).map(|class| Class { name: name(class), ..Class::default() }).collect();
+        let mut more_often = vec![(0, 0); self.classes];
+        for (&(label, guess), &count) in &tally.guesses {
+            let Some(class) = classes.get_mut(label) else { continue };
+            class.samples += count;
+            if guess == label {
+                class.after = count;
+                continue;
             }
-        };
-        self.of_class.iter().enumerate().map(class).collect()
+            let more = count.saturating_sub(first.guessed(label, guess));
+            // Of equals the first class.
+            if (more, Reverse(guess)) > (more_often[label].0, Reverse(more_often[label].1)) {
+                more_often[label] = (more, guess);
+            }
+        }
+        for (label, (class, (more, guess))) in classes.iter_mut().zip(more_often).enumerate() {
+            class.before = first.guessed(label, label);
+            class.taken_for = (more > 0).then(|| Confusion { class: name(guess), more });
+        }
+        classes
+    }
+}
+
+impl Tally {
+    fn guessed(&self, label: usize, guess: usize) -> usize {
+        self.guesses.get(&(label, guess)).copied().unwrap_or(0)
+    }
+
+    /// Correct first guesses.
+    fn right(&self) -> usize {
+        self.guesses.iter().filter(|((label, guess), _)| label == guess).map(|(_, count)| count).sum()
     }
 }
 

@@ -18,7 +18,7 @@ mod windows;
 
 use lowbit_quantize::report::Report;
 pub(super) use parts::{copyable, trim};
-pub(super) use summary::logo;
+pub(super) use summary::brand;
 
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 

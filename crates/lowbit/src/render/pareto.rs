@@ -5,7 +5,7 @@ mod chart;
 
 use maud::{Markup, PreEscaped, html};
 
-use super::html::{SCRIPT, STYLE, copyable, document, logo};
+use super::html::{SCRIPT, STYLE, brand, copyable, document};
 use super::table::{Align, Table};
 use super::text::Style;
 use super::{text, units};
@@ -21,7 +21,7 @@ pub fn page(report: &SearchReport) -> String {
         if timed { "Time of one sample, measured here" } else { "Time of one sample, by the target's costs" };
     let body = html! {
         header {
-            p.brand { (logo()) span { "lowbit" } " search" }
+            (brand("search"))
             h1 { (report.model) }
             p.headline { (headline(report)) }
             dl.facts {

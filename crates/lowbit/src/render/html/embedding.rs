@@ -3,7 +3,7 @@
 use maud::{Markup, html};
 
 use super::parts::{table, trim};
-use super::summary::logo;
+use super::summary::brand;
 use super::{STYLE, document};
 use crate::embedding::EmbedReport;
 use crate::render::embedding::{about, compared, compared_title, loss, notes, result, worst};
@@ -13,7 +13,7 @@ use crate::render::units;
 pub fn page(report: &EmbedReport) -> String {
     let body = html! {
         header {
-            p.brand { (logo()) span { "lowbit" } " report" }
+            (brand("report"))
             h1 { (report.table) }
             p.headline { (about(report)) }
             dl.facts { @for (name, value) in facts(report) { div { dt { (name) } dd { (value) } } } }

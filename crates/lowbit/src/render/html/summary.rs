@@ -22,7 +22,7 @@ pub(super) fn header(report: &Report) -> Markup {
     .collect();
     html! {
         header {
-            p.brand { (logo()) span { "lowbit" } " report" }
+            (brand("report"))
             h1 { (model.name) }
             @if let Some((before, after)) = before_after(report) { p.headline { (headline(before, after)) } }
             @if !facts.is_empty() {
@@ -46,13 +46,18 @@ fn count(n: usize, noun: &str) -> String {
     if n == 0 { String::new() } else { units::plural(n, noun) }
 }
 
-pub(in crate::render) fn logo() -> Markup {
+/// The line above every page's title: who wrote it, and what it is.
+pub(in crate::render) fn brand(what: &str) -> Markup {
     html! {
-        svg.logo viewBox="0 0 23 11" aria-hidden="true" {
-            @for i in 0..8u8 {
-                rect.(if matches!(i, 0 | 2 | 5 | 7) { "on" } else { "off" })
-                    x=(6 * (i % 4)) y=(6 * (i / 4)) width="5" height="5" rx="1" {}
+        p.brand {
+            svg.logo viewBox="0 0 23 11" aria-hidden="true" {
+                @for i in 0..8u8 {
+                    rect.(if matches!(i, 0 | 2 | 5 | 7) { "on" } else { "off" })
+                        x=(6 * (i % 4)) y=(6 * (i / 4)) width="5" height="5" rx="1" {}
+                }
             }
+            span { "lowbit" }
+            " " (what)
         }
     }
 }
