@@ -38,9 +38,8 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    if let Some(report) = &args.report {
-        files::check(report.path())?;
-    }
+    let read = args.models.iter().map(PathBuf::as_path).chain(args.samples.files());
+    files::check_all(args.report.as_ref().map(ReportFile::path), read)?;
     let job = EvaluateJob {
         models: args.models.iter().map(Into::into).collect(),
         engines: args.engine.clone(),

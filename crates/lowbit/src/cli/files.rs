@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use tempfile::{Builder, NamedTempFile};
 
+use super::usage;
+
 /// Where a file goes, and what is in it.
 pub(super) type File = (PathBuf, Vec<u8>);
 
@@ -16,6 +18,31 @@ pub(super) fn check(path: &Path) -> Result<()> {
         bail!("cannot write {}: it is not a regular file", path.display());
     }
     temporary(path).map(drop)
+}
+
+/// Refuses, before work, places where [`write`] could not put a file, one that is asked for twice, and one where what the work
+/// starts from lies.
+pub(super) fn check_all<'a>(
+    outputs: impl IntoIterator<Item = &'a Path>,
+    inputs: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
+    let inputs: Vec<&Path> = inputs.into_iter().collect();
+    let mut before: Vec<&Path> = Vec::new();
+    for output in outputs {
+        check(output)?;
+        if let Some(input) = inputs.iter().find(|input| is_same(input, output)) {
+            return Err(usage(format!(
+                "{} would overwrite {}, which it is made from",
+                output.display(),
+                input.display()
+            )));
+        }
+        if before.iter().any(|other| is_same(other, output)) {
+            return Err(usage(format!("two outputs cannot both be {}", output.display())));
+        }
+        before.push(output);
+    }
+    Ok(())
 }
 
 /// Writes all files, or none if the disk is full or a folder is read-only.
@@ -116,6 +143,20 @@ mod tests {
         assert!(check(folder.path()).is_err());
         assert!(check(&folder.path().join("new.onnx")).is_ok());
         assert_eq!(names(folder.path()), [""; 0]);
+    }
+
+    #[test]
+    fn outputs_spare_inputs_and_each_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| folder.path().join(name));
+        std::fs::write(&a, "in").unwrap();
+        let refused = |outputs: &[&Path]| {
+            check_all(outputs.iter().copied(), [a.as_path()]).err().map(|error| error.to_string())
+        };
+        assert_eq!(refused(&[&b, &c]), None);
+        assert!(refused(&[&b, &folder.path().join("./a")]).unwrap().contains("would overwrite"));
+        assert!(refused(&[&b, &c, &b]).unwrap().contains("two outputs"));
+        assert_eq!(std::fs::read(&a).unwrap(), b"in");
     }
 
     #[test]

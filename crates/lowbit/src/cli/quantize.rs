@@ -1,6 +1,6 @@
 //! `lowbit quantize`: the main job.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::ValueEnum;
@@ -8,7 +8,7 @@ use lowbit::Progress;
 use lowbit::facade::{self, Effort, QuantizeJob};
 
 use super::report_file::ReportFile;
-use super::{files, outcome, progress::Bars, shared, size, usage};
+use super::{files, outcome, progress::Bars, shared, size};
 
 /// Quantize a network and say what it cost
 #[derive(clap::Args)]
@@ -80,18 +80,13 @@ enum Flavour {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let report_path = args.report.as_ref().map(ReportFile::path);
+    let named = [&args.recipe, &args.target].map(Path::new);
+    let read = [args.model.as_path()].into_iter().chain(args.validation.as_deref()).chain(named);
     // Before an hour of work, not after it.
-    for path in args.output.as_deref().into_iter().chain(report_path) {
-        files::check(path)?;
-        if files::is_same(path, &args.model) {
-            return Err(usage(format!("{} would overwrite the network it is made from", path.display())));
-        }
-    }
-    if let (Some(output), Some(report)) = (&args.output, report_path)
-        && files::is_same(output, report)
-    {
-        return Err(usage(format!("the network and the report cannot both be {}", output.display())));
-    }
+    files::check_all(
+        args.output.as_deref().into_iter().chain(report_path),
+        read.chain(args.samples.files()),
+    )?;
 
     let flavour = args.flavour.and_then(|f| f.to_possible_value()).map(|v| v.get_name().to_owned());
     let job = QuantizeJob {

@@ -36,7 +36,10 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<()> {
-    files::check(&args.output)?;
+    files::check_all(
+        [args.output.as_path()],
+        [args.model.as_path()].into_iter().chain(args.samples.files()),
+    )?;
     let job = RunJob {
         model: args.model.clone().into(),
         engine: args.engine,

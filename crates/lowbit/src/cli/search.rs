@@ -1,6 +1,6 @@
 //! `lowbit search`: the best way to spend bits on a target, within a limit.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use clap::Subcommand;
@@ -183,17 +183,13 @@ pub(super) fn run(args: &Args) -> Result<()> {
     let output = job.output.as_ref().filter(|_| !job.dry_run);
     let recipe = output.map(|path| path.with_extension("toml"));
     let page = job.pareto.as_ref().filter(|_| !job.dry_run);
+    let written = [output, recipe.as_ref(), page, job.trials.as_ref()].into_iter().flatten();
+    let named = [Some(&job.target), job.preprocess.as_ref()].into_iter().flatten().map(Path::new);
     // Before an hour of work, not after it.
-    let places: Vec<&PathBuf> = output.into_iter().chain(&recipe).chain(page).collect();
-    for (i, path) in places.iter().enumerate() {
-        files::check(path)?;
-        if files::is_same(path, model) {
-            return Err(usage(format!("{} would overwrite the network it is made from", path.display())));
-        }
-        if places[..i].iter().copied().chain(&job.trials).any(|other| files::is_same(other, path)) {
-            return Err(usage(format!("two files cannot both be {}", path.display())));
-        }
-    }
+    files::check_all(
+        written.map(PathBuf::as_path),
+        [model.as_path(), data.as_path()].into_iter().chain(named),
+    )?;
     let goal = match (job.max_size, job.max_latency) {
         (Some(bytes), _) => Goal::Size(bytes),
         (_, Some(ms)) => Goal::Latency(ms),

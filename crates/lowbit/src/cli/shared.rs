@@ -1,6 +1,6 @@
 //! Arguments that several commands take, and the help heading they share.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
@@ -26,6 +26,13 @@ pub(super) struct Samples {
     /// Seed of everything random [default: the recipe's, or 0]
     #[arg(long, value_name = "N")]
     pub(super) seed: Option<u64>,
+}
+
+impl Samples {
+    /// The files that they come from.
+    pub(super) fn files(&self) -> impl Iterator<Item = &Path> {
+        std::iter::once(self.data.as_path()).chain(self.preprocess.as_ref().map(Path::new))
+    }
 }
 
 /// One of some values, by name.

@@ -1,6 +1,6 @@
 //! `lowbit targets`: what there is, whether a file is one, and what a network takes here.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -78,7 +78,7 @@ pub(super) fn run(args: &Args) -> Result<()> {
             print::out(&format!("{said}{} can be used\n", check.target))
         }
         Some(Action::Measure(measure)) => {
-            files::check(&measure.output)?;
+            files::check_all([measure.output.as_path()], [&measure.model, Path::new(&measure.target)])?;
             let job = MeasureJob {
                 model: measure.model.clone(),
                 target: measure.target.clone(),

@@ -7,7 +7,7 @@ use lowbit::Progress;
 use lowbit::facade::{self, TrainJob};
 
 use super::report_file::ReportFile;
-use super::{files, outcome, progress::Bars, shared, size, usage};
+use super::{files, outcome, progress::Bars, shared, size};
 
 /// Train a network in few bits (or in float) on labelled samples
 #[derive(clap::Args)]
@@ -89,18 +89,11 @@ pub(super) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     let report_path = args.report.as_ref().map(ReportFile::path);
-    let written: Vec<&Path> =
-        [args.output.as_deref(), report_path, args.metrics.as_deref()].into_iter().flatten().collect();
+    let written = [args.output.as_deref(), report_path, args.metrics.as_deref()].into_iter().flatten();
+    let named = [&args.recipe, &args.target].map(Path::new);
+    let read = [args.model.as_path()].into_iter().chain(args.validation.as_deref()).chain(named);
     // Before hours of work, not after them.
-    for (i, path) in written.iter().enumerate() {
-        files::check(path)?;
-        if files::is_same(path, &args.model) {
-            return Err(usage(format!("{} would overwrite the network it is made from", path.display())));
-        }
-        if let Some(other) = written[..i].iter().find(|other| files::is_same(other, path)) {
-            return Err(usage(format!("two outputs cannot both be {}", other.display())));
-        }
-    }
+    files::check_all(written, read.chain(args.samples.files()))?;
     let job = TrainJob {
         model: args.model.clone().into(),
         data: args.samples.data.clone().into(),

@@ -1,6 +1,6 @@
 //! `targets measure`: what each operator of a network takes on our own kernels here, as a target with a table.
 //!
-//! The network is written in several strategies (every width of weights, every other layer in float, sums in float), each is profiled
+//! The network is written in several strategies (every width of weights, of edges and of both, every other layer in float, sums in float), each is profiled
 //! step by step on one thread, and the times go to the pieces of work that a search will ask for; equal layers share one time.
 //! Combinations that none of them has are estimated by formulas through all measurements. The runtime computes neighbours in float as
 //! one step, whose time belongs to none of them: that is why only every other layer is.
@@ -39,9 +39,9 @@ use crate::facade::MeasureJob;
 /// Samples that ranges are taken from: what they are makes no difference to times.
 const CALIBRATION: usize = 4;
 
-/// Rounds of a turn. Every strategy has its turn again and again and the fastest counts: what else a machine does slows down whole
-/// moments, of seconds on shared ones.
-const TURN: usize = 5;
+/// Most rounds of a turn, and after how long it has no more. Every strategy has its turn again and again and the fastest counts: what
+/// else a machine does slows down whole moments, of seconds on shared ones, so turns that are short and many meet a quick one.
+const TURN: (usize, Duration) = (5, Duration::from_millis(50));
 
 pub(crate) fn measure(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
     load::with_threads(Some(1), || run(job, progress))
@@ -109,7 +109,7 @@ fn fastest(sessions: &[Session], input: &[f32], job: &MeasureJob, stages: &Stage
     let start = Instant::now();
     let turn = || {
         let passes = sessions.iter().map(|session| {
-            let pass = Pass::run(session, input, TURN.min(job.rounds));
+            let pass = Pass::run(session, input, TURN.0.min(job.rounds));
             stages.advance(1);
             pass
         });
@@ -119,7 +119,7 @@ fn fastest(sessions: &[Session], input: &[f32], job: &MeasureJob, stages: &Stage
     let mut best = turn()?;
     let one = start.elapsed().max(Duration::from_micros(1));
     let time_for = job.most.as_secs_f64() / one.as_secs_f64();
-    let more = job.rounds.div_ceil(TURN).min(time_for as usize).saturating_sub(1);
+    let more = job.rounds.div_ceil(TURN.0).min(time_for as usize).saturating_sub(1);
     stages.begin("measure again", Some((more * sessions.len()) as u64));
     for _ in 0..more {
         for (best, pass) in best.iter_mut().zip(turn()?) {
@@ -147,7 +147,8 @@ impl Pass {
         // The first finds memory and caches as no later one does.
         let names: Vec<String> = session.profile(input)?.into_iter().map(|p| p.step.name).collect();
         each.resize(names.len(), Vec::new());
-        for _ in 0..rounds {
+        let turn = Instant::now();
+        while whole.is_empty() || whole.len() < rounds && turn.elapsed() < TURN.1 {
             let start = Instant::now();
             std::hint::black_box(session.run(input)?);
             whole.push(start.elapsed().as_secs_f64());
@@ -186,7 +187,11 @@ fn strategies(space: &Space, sites: &Sites, bits: &[u8]) -> Vec<Strategy> {
         Place::Edge(i) => !sites.activations[i].feeds_product,
         Place::Weight(_) => false,
     };
-    let mut all: Vec<Strategy> = bits.iter().map(|&b| space.uniform(b, 8)).collect();
+    // Weights and edges each narrow by themselves, and both together; what lies between takes the times of the nearest wider widths.
+    let narrow = bits.iter().copied().filter(|&b| b < 8);
+    let pairs = narrow.flat_map(|b| [(b, 8), (8, b), (b, b)]);
+    let mut all: Vec<Strategy> =
+        std::iter::once((8, 8)).chain(pairs).map(|(weights, edges)| space.uniform(weights, edges)).collect();
     all.push(with_float(&|g| weight(g) && g % 2 == 0));
     all.push(with_float(&|g| weight(g) && g % 2 == 1));
     all.push(with_float(&sum));

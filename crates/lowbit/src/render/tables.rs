@@ -6,7 +6,7 @@ use super::table::Align::{Left, Right};
 use super::table::Table;
 use super::units;
 use crate::Inspection;
-use crate::facade::Bench;
+use crate::facade::{Bench, NodeTime};
 
 /// Variants side by side.
 pub(super) fn scores(scores: &[Score]) -> Table {
@@ -59,7 +59,7 @@ pub(super) fn speed(bench: &Bench) -> Table {
 }
 
 /// Time of each node.
-pub(super) fn node_times(bench: &Bench) -> Table {
+pub(super) fn node_times(nodes: &[NodeTime]) -> Table {
     let mut table = Table::new(&[
         ("node", Left),
         ("computes", Left),
@@ -67,14 +67,14 @@ pub(super) fn node_times(bench: &Bench) -> Table {
         ("time per image", Right),
         ("share", Right),
     ]);
-    let total: f64 = bench.nodes.iter().map(|n| n.seconds_per_image).sum();
-    for node in &bench.nodes {
+    let total: f64 = nodes.iter().map(|n| n.seconds_per_image).sum();
+    for node in nodes {
         table.push(vec![
             node.node.clone(),
             node.what.clone(),
             if node.weight_bytes > 0 { units::bytes(node.weight_bytes) } else { String::new() },
             format!("{:.2} µs", 1e6 * node.seconds_per_image),
-            units::share(node.seconds_per_image / total),
+            units::share(100.0 * node.seconds_per_image / total),
         ]);
     }
     table
@@ -272,4 +272,22 @@ pub(super) fn ops(inspection: &Inspection) -> Table {
         table.push(vec![op.op.clone(), op.count.to_string()]);
     }
     table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_of_the_nodes_are_percentages_of_their_sum() {
+        let node = |seconds_per_image: f64| NodeTime {
+            node: "n".into(),
+            what: "conv".into(),
+            weight_bytes: 0,
+            seconds_per_image,
+        };
+        let table = node_times(&[node(1e-3), node(3e-3)]);
+        let shares: Vec<&str> = table.rows().iter().map(|row| row.last().unwrap().as_str()).collect();
+        assert_eq!(shares, ["25.0 %", "75.0 %"]);
+    }
 }

@@ -70,7 +70,7 @@ pub fn bench(bench: &Bench, style: Style) -> String {
         units::plural(bench.runs, "run")
     ));
     out.section("Speed", &tables::speed(bench));
-    out.section("Nodes, on one thread", &tables::node_times(bench));
+    out.section("Nodes, on one thread", &tables::node_times(&bench.nodes));
     if !bench.float_nodes.is_empty() {
         out.heading("In float");
         for node in &bench.float_nodes {

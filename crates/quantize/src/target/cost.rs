@@ -70,7 +70,7 @@ pub struct Work {
 
 impl Target {
     /// Nanoseconds that `work` of so many multiply-accumulates and elements of output takes for one sample. Widths that
-    /// nobody measured take the next wider ones. `None` where neither a measurement nor a formula tells.
+    /// nobody measured take the nearest wider ones. `None` where neither a measurement nor a formula tells.
     pub fn ns(&self, work: &Work, macs: u64, elements: u64) -> Option<f64> {
         let measured = self.cost.iter().flat_map(|cost| &cost.measured);
         let fits = measured.filter(|m| m.op == work.op && m.shape == work.shape);
@@ -92,7 +92,7 @@ impl Target {
 }
 
 impl Form {
-    /// How far `wider` reaches beyond this, where it can stand in for it.
+    /// How many bits `wider` has beyond this, where it can stand in for it: altogether, then of the weight.
     fn beyond(self, wider: Form) -> Option<(u8, u8)> {
         match (self, wider) {
             (Form::Float, Form::Float) => Some((0, 0)),
@@ -102,7 +102,7 @@ impl Form {
                     (Some(a), Some(c)) => c.checked_sub(a)?,
                     _ => return None,
                 };
-                Some((weight, d.checked_sub(b)?))
+                Some((weight + d.checked_sub(b)?, weight))
             }
             _ => None,
         }
@@ -154,13 +154,16 @@ mod tests {
     fn a_measurement_counts_before_the_formula_and_wider_ones_stand_in() {
         let text = "extends = \"generic-int8\"\n[[latency]]\nbits = 8\nns_per_mac = 2.0\n[cost]\nfloat_ns_per_mac = 5.0\n\
             ns_per_element = 3.0\nns_per_conversion = 7.0\nmeasured = [\
-            { op = \"Conv\", shape = \"s\", form = \"w8a8\", ns = 100.0 }, { op = \"Conv\", shape = \"s\", form = \"w4a8\", ns = 60.0 }]";
+            { op = \"Conv\", shape = \"s\", form = \"w8a8\", ns = 100.0 }, { op = \"Conv\", shape = \"s\", form = \"w4a8\", ns = 60.0 },\
+            { op = \"Conv\", shape = \"t\", form = \"w3a8\", ns = 50.0 }, { op = \"Conv\", shape = \"t\", form = \"w4a4\", ns = 40.0 }]";
         let target = Target::parse("mine", text).unwrap();
         let ns = |op: &str, form: &str, macs| target.ns(&work(op, form), macs, 10);
         assert_eq!(
             ["w8a8", "w5a8", "w4a4", "w2a8"].map(|f| ns("Conv", f, 9)),
             [100.0, 100.0, 60.0, 60.0].map(Some)
         );
+        let other = |form: &str| target.ns(&Work { shape: "t".into(), ..work("Conv", form) }, 9, 10);
+        assert_eq!(["w3a8", "w3a4", "w2a5", "w2a2"].map(other), [50.0, 40.0, 50.0, 40.0].map(Some));
         assert_eq!(ns("Conv", "float", 9), Some(45.0));
         assert_eq!(ns("Gemm", "w4a8", 9), Some(18.0));
         assert_eq!(ns("Add", "a8", 0), Some(30.0));
