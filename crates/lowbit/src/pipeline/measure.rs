@@ -222,12 +222,13 @@ impl Timings {
     }
 
     /// What each kind of work takes: of a strategy the mean over equal layers, and of strategies on codes the least, since a layer
-    /// beside a float one also converts; in float the mean.
+    /// beside a float one also converts; in float the mean. Conversions count where they have a step of their own: from codes they
+    /// take longer than to codes.
     fn work(&self) -> BTreeMap<Work, (f64, u64, u64)> {
         let mut all: BTreeMap<Work, (Vec<f64>, u64, u64)> = BTreeMap::new();
         for timed in &self.0 {
             let mut equal: BTreeMap<&Work, (f64, f64)> = BTreeMap::new();
-            for (piece, ns) in timed.0.iter().filter(|(piece, _)| !converts(&piece.work)) {
+            for (piece, ns) in timed.0.iter().filter(|(piece, ns)| !converts(&piece.work) || *ns > 0.0) {
                 let (sum, count) = equal.entry(&piece.work).or_default();
                 (*sum, *count) = (*sum + ns, *count + 1.0);
                 let entry = all.entry(piece.work.clone()).or_default();
@@ -247,20 +248,6 @@ impl Timings {
                 (work, (ns, macs, elements))
             })
             .collect()
-    }
-
-    /// Nanoseconds of a conversion per element: what strategies with some take beyond their other work.
-    fn conversion(&self, work: &BTreeMap<Work, (f64, u64, u64)>) -> f64 {
-        let (mut beyond, mut count) = (0.0, 0.0);
-        for timed in &self.0 {
-            let elements: u64 =
-                timed.0.iter().filter(|(p, _)| converts(&p.work)).map(|(p, _)| p.elements).sum();
-            let known: f64 = timed.0.iter().filter_map(|(p, _)| Some(work.get(&p.work)?.0)).sum();
-            let took: f64 = timed.0.iter().map(|(_, ns)| ns).sum();
-            beyond += took - known;
-            count += elements as f64;
-        }
-        if count > 0.0 { (beyond / count).max(0.0) } else { 0.0 }
     }
 
     /// The target with the table, and formulas through it.
@@ -286,8 +273,8 @@ impl Timings {
             if count > 0.0 { ns / count } else { 0.0 }
         };
         let float = ratio(&|w, macs, _| (w.form == Form::Float && macs > 0).then_some(macs));
-        let element = ratio(&|_, macs, elements| (macs == 0).then_some(elements));
-        let conversion = self.conversion(&work);
+        let element = ratio(&|w, macs, elements| (macs == 0 && !converts(w)).then_some(elements));
+        let conversion = ratio(&|w, _, elements| converts(w).then_some(elements));
         let widths = work.keys().filter_map(|work| match work.form {
             Form::Codes { weight, .. } => weight,
             Form::Float => None,

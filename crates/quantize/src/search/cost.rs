@@ -126,7 +126,8 @@ impl<'a> Pricing<'a> {
         pieces
     }
 
-    /// Whether a node computes on codes: all it reads has them, and its weight.
+    /// Whether a node computes on codes: all it reads has them, and its weight; and without a weight, whose sums could leave as floats,
+    /// what it gives too.
     fn on_codes(&self, n: usize, weights: &[Option<u8>], edge: &dyn Fn(ValueId) -> Option<u8>) -> bool {
         let node = &self.graph.nodes[n];
         let name = node.op.name();
@@ -136,7 +137,15 @@ impl<'a> Pricing<'a> {
             let value = (*v)?;
             (node.op.role(i) == Role::Activation || self.graph.constant(value).is_none()).then_some(value)
         });
-        allowed && weighted.all(|(_, bits)| bits.is_some()) && data.all(|v| edge(v).is_some())
+        let has_weight = weighted.clone().next().is_some();
+        let gives = has_weight || node.outputs.first().is_some_and(|&v| edge(self.activated(v)).is_some());
+        allowed && gives && weighted.all(|(_, bits)| bits.is_some()) && data.all(|v| edge(v).is_some())
+    }
+
+    /// The edge that a result becomes: behind an activation that is folded into what computes it, if there is one.
+    fn activated(&self, result: ValueId) -> ValueId {
+        let folded = self.sites.activations.iter().find(|site| site.before_activation == Some(result));
+        folded.map_or(result, |site| site.value)
     }
 
     /// Whether an addition is computed in the registers of the layer before it.

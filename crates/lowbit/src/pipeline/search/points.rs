@@ -14,9 +14,9 @@ use crate::facade::{Best, Point};
 
 /// Points of the frontier that are written and timed: more cannot be told apart on a page.
 const MOST: usize = 24;
-/// How often each has its turn to be timed: what else a machine does slows down whole moments, of
+/// How often each has its turn to be timed, a second in all: what else a machine does slows down whole moments, of
 /// seconds on shared ones.
-pub(super) const TURNS: usize = 30;
+pub(super) const TURNS: usize = 100;
 /// How long a turn is at least.
 const TURN: Duration = Duration::from_millis(10);
 /// About how long all of them are timed where so many turns would take longer, each having had one.
