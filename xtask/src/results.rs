@@ -87,7 +87,7 @@ pub(crate) fn run(project: &Project, only: &[String], threads: usize) -> Result<
         let names: Vec<&str> = tables.iter().map(|table| table.name.as_str()).collect();
         bail!("there is no table `{unknown}`; tables: {}", names.join(", "));
     }
-    succeed(&mut project.cargo(&["build", "--release", "--workspace", "--bins", "--locked"]))?;
+    succeed(&mut project.cargo(&["build", "--release", "--locked", "--package", "lowbit"]))?;
     let git = |arguments: &[&str]| said(project.command("git").args(arguments));
     let (commit, changed) =
         (git(&["rev-parse", "--short", "HEAD"])?, !git(&["status", "--porcelain"])?.is_empty());
