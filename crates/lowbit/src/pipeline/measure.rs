@@ -1,9 +1,9 @@
 //! `targets measure`: what each operator of a network takes on our own kernels here, as a target with a table.
 //!
-//! The network is written in several strategies (every width of weights, of edges and of both, every other layer in float, sums in float), each is profiled
-//! step by step on one thread, and the times go to the pieces of work that a search will ask for; equal layers share one time.
-//! Combinations that none of them has are estimated by formulas through all measurements. The runtime computes neighbours in float as
-//! one step, whose time belongs to none of them: that is why only every other layer is.
+//! The network is written in several strategies (every width of weights, of edges and of both, every other layer in float, sums in
+//! float), each is profiled step by step on one thread, and the times go to the pieces of work that a search will ask for; equal
+//! layers share one time. Combinations that none of them has are estimated by formulas through all measurements. The runtime computes
+//! neighbours in float as one step, whose time belongs to none of them: that is why only every other layer is.
 //!
 //! Layers are timed inside the network, not each alone: alone, the weights of a large layer would lie in the cache already. Codes are
 //! made up, over all values that occur: a range of least error takes longer to find than all timing, and times do not change with it.
