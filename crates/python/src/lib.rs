@@ -42,6 +42,8 @@ mod _native {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        // numpy's functions are looked up at the first array; an interrupt in the midst of that would be a panic later.
+        drop(numpy::PyArray1::<f32>::zeros(module.py(), 0, false));
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }
