@@ -39,9 +39,11 @@ use crate::facade::MeasureJob;
 /// Samples that ranges are taken from: what they are makes no difference to times.
 const CALIBRATION: usize = 4;
 
-/// Most rounds of a turn, and after how long it has no more. Every strategy has its turn again and again and the fastest counts: what
+/// Most rounds of a turn.
+const ROUNDS: usize = 5;
+/// How long a turn is before it has no more rounds. Every strategy has its turn again and again and the fastest counts: what
 /// else a machine does slows down whole moments, of seconds on shared ones, so turns that are short and many meet a quick one.
-const TURN: (usize, Duration) = (5, Duration::from_millis(50));
+const TURN: Duration = Duration::from_millis(50);
 
 pub(crate) fn measure(job: &MeasureJob, progress: &dyn Progress) -> Result<String> {
     load::with_threads(Some(1), || run(job, progress))
@@ -109,7 +111,7 @@ fn fastest(sessions: &[Session], input: &[f32], job: &MeasureJob, stages: &Stage
     let start = Instant::now();
     let turn = || {
         let passes = sessions.iter().map(|session| {
-            let pass = Pass::run(session, input, TURN.0.min(job.rounds));
+            let pass = Pass::run(session, input, ROUNDS.min(job.rounds));
             stages.advance(1);
             pass
         });
@@ -119,7 +121,7 @@ fn fastest(sessions: &[Session], input: &[f32], job: &MeasureJob, stages: &Stage
     let mut best = turn()?;
     let one = start.elapsed().max(Duration::from_micros(1));
     let time_for = job.most.as_secs_f64() / one.as_secs_f64();
-    let more = job.rounds.div_ceil(TURN.0).min(time_for as usize).saturating_sub(1);
+    let more = job.rounds.div_ceil(ROUNDS).min(time_for as usize).saturating_sub(1);
     stages.begin("measure again", Some((more * sessions.len()) as u64));
     for _ in 0..more {
         for (best, pass) in best.iter_mut().zip(turn()?) {
@@ -148,7 +150,7 @@ impl Pass {
         let names: Vec<String> = session.profile(input)?.into_iter().map(|p| p.step.name).collect();
         each.resize(names.len(), Vec::new());
         let turn = Instant::now();
-        while whole.is_empty() || whole.len() < rounds && turn.elapsed() < TURN.1 {
+        while whole.is_empty() || whole.len() < rounds && turn.elapsed() < TURN {
             let start = Instant::now();
             std::hint::black_box(session.run(input)?);
             whole.push(start.elapsed().as_secs_f64());
@@ -188,14 +190,14 @@ fn strategies(space: &Space, sites: &Sites, bits: &[u8]) -> Vec<Strategy> {
         Place::Weight(_) => false,
     };
     // Weights and edges each narrow by themselves, and both together; what lies between takes the times of the nearest wider widths.
-    let narrow = bits.iter().copied().filter(|&b| b < 8);
-    let pairs = narrow.flat_map(|b| [(b, 8), (8, b), (b, b)]);
-    let mut all: Vec<Strategy> =
-        std::iter::once((8, 8)).chain(pairs).map(|(weights, edges)| space.uniform(weights, edges)).collect();
-    all.push(with_float(&|g| weight(g) && g % 2 == 0));
-    all.push(with_float(&|g| weight(g) && g % 2 == 1));
-    all.push(with_float(&sum));
-    all
+    let narrow = bits.iter().filter(|&&b| b < 8).flat_map(|&b| [(b, 8), (8, b), (b, b)]);
+    let mut all: BTreeSet<Strategy> = narrow.map(|(weights, edges)| space.uniform(weights, edges)).collect();
+    all.insert(with_float(&|g| weight(g) && g % 2 == 0));
+    all.insert(with_float(&|g| weight(g) && g % 2 == 1));
+    all.insert(with_float(&sum));
+    all.insert(widest);
+    // Where a target has no narrow edges, or one width is offered, several are one and timed once.
+    all.into_iter().collect()
 }
 
 /// What was measured, by strategy.
