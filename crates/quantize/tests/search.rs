@@ -169,6 +169,13 @@ fn layers_in_float_are_priced_with_the_conversions_around_them() {
         let mixed = ops(&one);
         assert_eq!(mixed.iter().filter(|op| op.as_str() == "Conv float").count(), 1, "{mixed:?}");
         assert!(mixed.len() > all.len(), "{mixed:?}");
+        // An addition has no form on codes where its sum is float, though all it reads is codes.
+        let mut sum = codes.clone();
+        let gene = space.genes.iter().position(|g| g.name == "two.out").unwrap();
+        sum[gene] = space.genes[gene].choices.len() - 1;
+        let sum = ops(&sum);
+        assert!(sum.iter().any(|op| op == "Add float"), "{sum:?}");
+        assert!(!sum.iter().any(|op| op == "Add a8"), "{sum:?}");
         assert!(pricing.bytes(&space, &one) > pricing.bytes(&space, &codes));
         let four = pricing.bytes(&space, &space.uniform(4, 8));
         assert!(four < pricing.bytes(&space, &codes), "{four}");
