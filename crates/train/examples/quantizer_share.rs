@@ -13,18 +13,41 @@ use lowbit_train::quantizers::{Coded, Draw, EdgeCode, EdgeQuantizer, WeightQuant
 use lowbit_train::{Data, Model, TrainRecipe, Trainer, attach};
 use std::error::Error;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-/// Nanoseconds inside quantizers of weights and of edges, of all threads.
-static SPENT: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+/// When a quantizer began and ended, on any thread: those of weights, those of edges.
+static SPENT: [Mutex<Vec<[Instant; 2]>>; 2] = [const { Mutex::new(Vec::new()) }; 2];
 
 fn timed<T>(what: usize, run: impl FnOnce() -> T) -> T {
     let begun = Instant::now();
     let result = run();
-    SPENT[what].fetch_add(begun.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    SPENT[what].lock().unwrap_or_else(PoisonError::into_inner).push([begun, Instant::now()]);
     result
+}
+
+/// What was timed since it was cleared.
+fn spent(what: usize) -> Vec<[Instant; 2]> {
+    std::mem::take(&mut *SPENT[what].lock().unwrap_or_else(PoisonError::into_inner))
+}
+
+/// Milliseconds of all threads together.
+fn of_threads(spans: &[[Instant; 2]]) -> f64 {
+    // A sum of nothing is -0.
+    0.0 + spans.iter().map(|[begun, ended]| ended.duration_since(*begun).as_secs_f64() * 1e3).sum::<f64>()
+}
+
+/// Milliseconds in which any thread was inside.
+fn of_any(mut spans: Vec<[Instant; 2]>) -> f64 {
+    spans.sort();
+    let mut apart: Vec<[Instant; 2]> = Vec::new();
+    for [begun, ended] in spans {
+        match apart.last_mut() {
+            Some(last) if begun <= last[1] => last[1] = last[1].max(ended),
+            _ => apart.push([begun, ended]),
+        }
+    }
+    of_threads(&apart)
 }
 
 struct OfWeight(Box<dyn WeightQuantizer>);
@@ -95,7 +118,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let run = || measure(&PathBuf::from(model), recipe, steps, batch).map_err(|error| error.to_string());
     let [step, weights, edges] = pool.install(run)?;
-    // Weights are quantized by one thread, edges by all.
+    // All threads are busy with edges and what is around them; layers of weights are shared out, and who is done waits.
     let edges = edges / threads as f64;
     let share = 100.0 * (weights + edges) / step;
     println!(
@@ -104,7 +127,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Least milliseconds of a step, and of the quantizers within it.
+/// Least milliseconds of a step; within it those in which weights are quantized, and those of all threads with edges.
 fn measure(
     model: &std::path::Path,
     recipe: &str,
@@ -136,13 +159,12 @@ fn measure(
     trainer.fit_edges()?;
     let mut least = [f64::INFINITY, 0.0, 0.0];
     for _ in 0..steps {
-        SPENT.iter().for_each(|spent| spent.store(0, Ordering::Relaxed));
+        SPENT.iter().for_each(|spans| spans.lock().unwrap_or_else(PoisonError::into_inner).clear());
         let begun = Instant::now();
         trainer.advance()?;
         let step = begun.elapsed().as_secs_f64() * 1e3;
         if step < least[0] {
-            let spent = |what: usize| SPENT[what].load(Ordering::Relaxed) as f64 * 1e-6;
-            least = [step, spent(0), spent(1)];
+            least = [step, of_any(spent(0)), of_threads(&spent(1))];
         }
     }
     Ok(least)
