@@ -301,6 +301,12 @@ impl Recipe {
         self.steps.iter().fold(Needs::default(), |needs, step| needs | step.needs())
     }
 
+    /// The steps behind one of this recipe's own; none for a step of another.
+    pub fn after(&self, step: &dyn Method) -> &[Box<dyn Method>] {
+        let place = self.steps.iter().position(|own| std::ptr::addr_eq(&raw const **own, step));
+        place.map_or(&[], |place| &self.steps[place + 1..])
+    }
+
     /// Runs the steps.
     ///
     /// # Errors

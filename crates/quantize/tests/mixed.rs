@@ -47,6 +47,17 @@ fn refine(options: &str, target: &Target, memory: &Memory) -> Result<Plan, Metho
 
 /// The same on so many samples.
 fn refine_on(count: usize, options: &str, target: &Target, memory: &Memory) -> Result<Plan, MethodError> {
+    on(count, options, target, memory, |recipe, plan, bench| recipe.steps[0].refine(plan, bench))
+}
+
+/// What `run` makes of a recipe that begins with `mixed-precision`.
+fn on(
+    count: usize,
+    options: &str,
+    target: &Target,
+    memory: &Memory,
+    run: impl FnOnce(&Recipe, Plan, &Workbench<'_>) -> Result<Plan, MethodError>,
+) -> Result<Plan, MethodError> {
     let text = format!(
         "[weights]\nbits = 3\nfirst_last_bits = 8\n[[step]]\nmethod = \"mixed-precision\"\niterations = 5\n{options}"
     );
@@ -59,9 +70,9 @@ fn refine_on(count: usize, options: &str, target: &Target, memory: &Memory) -> R
     let mut inputs = Rows::new(&Budget::unlimited(), count, values.len() / count).unwrap();
     inputs.write(0, &values).unwrap();
     let samples = Samples { inputs, shape: batch[0].shape()[1..].to_vec(), labels: None };
-    let run = &Run { samples: Some(&samples), watch: memory, state: memory, ..Run::quiet() };
+    let lent = &Run { samples: Some(&samples), watch: memory, state: memory, ..Run::quiet() };
     let plan = recipe.start(graph, sites, target).unwrap();
-    recipe.steps[0].refine(plan, &Workbench { graph, types, sites, seen, recipe, target, run })
+    run(recipe, plan, &Workbench { graph, types, sites, seen, recipe, target, run: lent })
 }
 
 fn paper() -> Target {
@@ -100,8 +111,13 @@ fn room_is_used_and_a_resumed_run_chooses_the_same() {
 
 /// Bits of the inner layers, all of which have as many weights, of the networks that a note tells of, and the one taken.
 fn built(memory: &Memory) -> (Vec<String>, String) {
+    told(memory, "built and compared")
+}
+
+/// The same of the note with these words.
+fn told(memory: &Memory, words: &str) -> (Vec<String>, String) {
     let notes = memory.notes.lock().unwrap();
-    let note = notes.iter().find(|note| note.contains("built and compared")).expect("what was built is told");
+    let note = notes.iter().find(|note| note.contains(words)).expect("what was compared is told");
     let (list, taken) = note.rsplit_once("; taken: ").unwrap();
     let list = list.split_once("): ").unwrap().1;
     (list.split(", ").map(|one| one[..4].to_owned()).collect(), taken.to_owned())
@@ -121,6 +137,54 @@ fn the_best_few_are_built_even_bits_first_and_each_keeps_the_limit() {
         assert_eq!(inner, taken);
         assert!(plan.weights.iter().all(|setting| setting.code.is_none() && setting.values.is_none()));
     }
+}
+
+const FINISHED: &str = "finished by the rest of the recipe";
+
+#[test]
+fn finalists_go_through_the_rest_of_the_recipe_which_learns_nothing_twice() {
+    let rest = "[[step]]\nmethod = \"mse\"\n[[step]]\nmethod = \"brecq\"\niterations = 8\nbatch = 8";
+    let options = format!("build = \"rounding\"\nfinalists = 2\n{rest}");
+    let memory = Memory::default();
+    let whole = |memory: &Memory| {
+        on(64, &options, &paper(), memory, |recipe, plan, bench| recipe.run(plan, bench)).unwrap()
+    };
+    let plan = whole(&memory);
+    let (list, taken) = told(&memory, FINISHED);
+    assert!(list.len() == 3 && list[0] == "3333" && list.contains(&taken), "{list:?} {taken}");
+    let inner: String = bits(&plan)[1..5].iter().map(u8::to_string).collect();
+    assert_eq!(inner, taken);
+    {
+        let notes = memory.notes.lock().unwrap();
+        // Trials note nothing of their own; all that the one taken has learned is known when its turn comes.
+        let learned: Vec<&String> = notes.iter().filter(|note| note.starts_with("brecq: ")).collect();
+        assert!(learned.len() == 1 && learned[0].contains("3 of them known from before"), "{notes:?}");
+        let note = notes.iter().find(|note| note.contains(FINISHED)).unwrap();
+        let worth = |widths: &str| -> f64 {
+            let behind = note.split_once(&format!("{widths} ")).unwrap().1;
+            behind.split(' ').next().unwrap().parse().unwrap()
+        };
+        assert!(list.iter().all(|widths| worth(&taken) <= worth(widths)), "{note}");
+    }
+    // A recipe that says these bits itself gives the same network.
+    let alone = format!("build = \"rounding\"\n{rest}");
+    let direct = on(64, &alone, &paper(), &Memory::default(), |recipe, mut plan, bench| {
+        let widths = taken.bytes().map(|b| vec![b - b'0']);
+        plan.weights[1..5].iter_mut().zip(widths).for_each(|(setting, bits)| setting.bits = bits);
+        recipe.after(&*recipe.steps[0]).iter().try_fold(plan, |plan, step| step.refine(plan, bench))
+    });
+    let codes = |plan: &Plan| -> Vec<_> {
+        plan.weights.iter().map(|setting| (setting.code.clone(), setting.values.clone())).collect()
+    };
+    assert_eq!(codes(&direct.unwrap()), codes(&plan));
+    assert_eq!(whole(&memory), plan);
+}
+
+#[test]
+fn without_a_rest_there_are_no_finalists() {
+    let memory = Memory::default();
+    refine("build = \"rounding\"\nfinalists = 2", &paper(), &memory).unwrap();
+    assert!(!memory.notes.lock().unwrap().iter().any(|note| note.contains(FINISHED)));
 }
 
 #[test]

@@ -4,12 +4,13 @@
 //! and the rest of the network in float; the answers' divergence from those of the float network makes a table. Inside a
 //! block, pairs that involve the narrowest width are measured together; all else is taken to add up. A genetic search then looks for the widths of least sum.
 //! With `build`, the few choices that it thinks best are really built, and the one that answers best is taken; all layers
-//! alike is always among them.
+//! alike is always among them. With `finalists`, the best of those go through the rest of the recipe before one is taken.
 //!
 //! Sets bits only: steps that choose codes must follow. Layers that the recipe treats apart, first and last ones and those
 //! with an override, keep their bits.
 
 mod built;
+mod finalists;
 pub mod judge;
 pub mod limit;
 mod measure;
@@ -54,6 +55,10 @@ pub(super) const ENTRY: Entry = Entry::new::<Mixed>(
             "rounding | reconstruction: really build the best few so and compare them (default: trust the table)",
         ),
         ("iterations", "of that brief reconstruction, per block and width (default 125)"),
+        (
+            "finalists",
+            "with build: so many of the best, and all layers alike, go through the rest of the recipe and are compared (default 0)",
+        ),
     ],
 );
 
@@ -88,6 +93,8 @@ pub struct Mixed {
     pub temperature: f64,
     /// Iterations of reconstruction per block and width.
     pub iterations: usize,
+    /// How many of the best go through the rest of the recipe, with `build`.
+    pub finalists: usize,
 }
 
 impl Default for Mixed {
@@ -101,6 +108,7 @@ impl Default for Mixed {
             build: None,
             temperature: 4.0,
             iterations: 125,
+            finalists: 0,
         }
     }
 }
@@ -127,8 +135,19 @@ fn some(samples: &Samples, range: Range<usize>, bench: &Workbench<'_>) -> Result
     Ok(Samples { inputs, shape: samples.shape.clone(), labels })
 }
 
+/// The plan with a choice of `bits` for each of some layers.
+fn with_widths(mut plan: Plan, layers: &[usize], bits: &[u8], chosen: &[usize]) -> Plan {
+    for (&i, &choice) in layers.iter().zip(chosen) {
+        let set_by = std::mem::take(&mut plan.weights[i].set_by);
+        // A code chosen before has another width.
+        plan.weights[i] = Setting { bits: vec![bits[choice]], set_by, ..Setting::default() };
+        plan.weights[i].set_by.push(ID.to_owned());
+    }
+    plan
+}
+
 impl Method for Mixed {
-    fn refine(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
+    fn refine(&self, plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
         let bits = self.widths()?;
         if !(self.temperature > 0.0 && self.temperature.is_finite()) {
             return Err(needs(format!("temperature is {}; accepted: a positive number", self.temperature)));
@@ -179,18 +198,25 @@ impl Method for Mixed {
                 let built = Built::new(&measure, samples, after, &plan)?;
                 let list = shortlist::shortlist(&table, &limits, bench.run.seed);
                 let (best, all) = built.best(list)?;
-                bench.run.watch.note(built::text(&best, &all, bits));
-                best.chosen
+                bench.run.watch.note(built::text("built", &best, &all, bits));
+                let rest = bench.recipe.after(self);
+                if self.finalists == 0 || rest.is_empty() || all.len() < 2 {
+                    best.chosen
+                } else {
+                    let finalists = built.finalists(&all, self.finalists, &plan, rest)?;
+                    let best = finalists::best(&finalists).expect("all layers alike are one");
+                    bench.run.watch.note(built::text(
+                        "finished by the rest of the recipe",
+                        best,
+                        &finalists,
+                        bits,
+                    ));
+                    best.chosen.clone()
+                }
             }
         };
         bench.run.watch.note(text(&names, bits, &chosen, &table, &limits, nominal));
-        for (&i, &choice) in layers.iter().zip(&chosen) {
-            let set_by = std::mem::take(&mut plan.weights[i].set_by);
-            // A code chosen before has another width.
-            plan.weights[i] = Setting { bits: vec![bits[choice]], set_by, ..Setting::default() };
-            plan.weights[i].set_by.push(ID.to_owned());
-        }
-        Ok(plan)
+        Ok(with_widths(plan, layers, bits, &chosen))
     }
 
     fn needs(&self) -> Needs {

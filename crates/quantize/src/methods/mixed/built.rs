@@ -33,14 +33,14 @@ const CERTAIN: f64 = 2.0;
 
 /// What networks are built of and judged with.
 pub(super) struct Built<'a> {
-    of: &'a Measure<'a>,
+    pub(super) of: &'a Measure<'a>,
     /// What networks learn on and are judged on.
-    samples: &'a Samples,
+    pub(super) samples: &'a Samples,
     after: After,
     /// The plan with nearest codes of each width for all layers that widths are chosen for.
     coded: Vec<Plan>,
     /// What the float network answers.
-    float: Arc<Rows>,
+    pub(super) float: Arc<Rows>,
 }
 
 /// A choice of widths and what its network was worth.
@@ -152,8 +152,8 @@ impl<'a> Built<'a> {
     }
 }
 
-/// What was built, and what it was worth.
-pub(super) fn text(best: &Judged, all: &[Judged], bits: &[u8]) -> String {
+/// What was built, `how`, and what it was worth.
+pub(super) fn text(how: &str, best: &Judged, all: &[Judged], bits: &[u8]) -> String {
     let Some(first) = all.first() else { return String::new() };
     let widths = |chosen: &[usize]| chosen.iter().map(|&c| bits[c].to_string()).collect::<Vec<_>>().join("");
     let told = all.iter().map(|judged| {
@@ -161,7 +161,7 @@ pub(super) fn text(best: &Judged, all: &[Judged], bits: &[u8]) -> String {
         format!("{} {:.5} ({mean:+.5} ± {error:.5})", widths(&judged.chosen), judged.mean())
     });
     format!(
-        "{ID}: built and compared on {} samples, divergence in nats (more than the first's): {}; taken: {}",
+        "{ID}: {how} and compared on {} samples, divergence in nats (more than the first's): {}; taken: {}",
         first.each.len(),
         told.collect::<Vec<_>>().join(", "),
         widths(&best.chosen)
@@ -169,7 +169,11 @@ pub(super) fn text(best: &Judged, all: &[Judged], bits: &[u8]) -> String {
 }
 
 /// What a network answers; it is run block by block, so that memory is that of the widest edges.
-fn answers(of: &Measure<'_>, samples: &Samples, network: &Graph) -> Result<Arc<Rows>, MethodError> {
+pub(super) fn answers(
+    of: &Measure<'_>,
+    samples: &Samples,
+    network: &Graph,
+) -> Result<Arc<Rows>, MethodError> {
     let output = of.judge.output;
     let mut walk = Walk::new(of.bench.graph, of.blocks, samples, of.bench.run)?;
     for (b, block) in of.blocks.iter().enumerate() {
