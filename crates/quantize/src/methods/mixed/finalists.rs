@@ -1,8 +1,8 @@
 //! The last round: the few choices that did best when they were built briefly go through the rest of the recipe, as the
 //! result will, and the one that answers best is taken.
 //!
-//! Brief learning flatters wide early layers: what narrow ones lose there, blocks that learn longer make up for, and what
-//! a narrow late layer loses they do not. So the ranking of brief builds need not be that of what the recipe makes of them.
+//! Blocks that learn longer make up for more of what those before them lose, so the ranking of brief builds is not that of
+//! what the recipe makes of them: on ResNet-20 at 3 bits, 15 % ahead became 8 % behind, and 30 % behind became even.
 
 use super::built::{Built, Judged, answers};
 use super::with_widths;
