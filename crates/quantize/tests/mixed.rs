@@ -158,7 +158,7 @@ fn finalists_go_through_the_rest_of_the_recipe_which_learns_nothing_twice() {
         let notes = memory.notes.lock().unwrap();
         // Trials note nothing of their own; all that the one taken has learned is known when its turn comes.
         let learned: Vec<&String> = notes.iter().filter(|note| note.starts_with("brecq: ")).collect();
-        assert!(learned.len() == 1 && learned[0].contains("3 of them known from before"), "{notes:?}");
+        assert!(learned.len() == 1 && learned[0].contains("3 blocks known from before"), "{notes:?}");
         let note = notes.iter().find(|note| note.contains(FINISHED)).unwrap();
         let worth = |widths: &str| -> f64 {
             let behind = note.split_once(&format!("{widths} ")).unwrap().1;

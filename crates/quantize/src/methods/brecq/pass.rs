@@ -330,7 +330,7 @@ impl Tally {
             );
         }
         if self.resumed > 0 {
-            text += &format!("; {} of them known from before", self.resumed);
+            text += &format!("; {} blocks known from before", self.resumed);
         }
         text
     }
