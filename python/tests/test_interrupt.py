@@ -12,9 +12,12 @@ import numpy as np
 import pytest
 
 SCRIPT = """
-import pathlib, sys
+import pathlib, signal, sys
 import numpy as np
 import lowbit
+
+# What a shell starts in the background ignores Ctrl-C, and so do its children.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 verb, network, data, place = sys.argv[1:5]
 with np.load(data) as file:
@@ -55,12 +58,15 @@ def test_ctrl_c(verb: str, network: Path, digits: Any, tmp_path: Path) -> None:
         place.mkdir()
         command = [sys.executable, "-c", SCRIPT, verb, str(network), str(tmp_path / "x.npz"), str(place)]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, cwd=place)
-        assert process.stdout is not None and process.stdout.readline() == "ready\n"
-        time.sleep(wait.uniform(0.0, 1.2))
-        process.send_signal(signal.SIGINT)
-        sent = time.monotonic()
-        out, err = process.communicate(timeout=60)
-        took = time.monotonic() - sent
+        try:
+            assert process.stdout is not None and process.stdout.readline() == "ready\n"
+            time.sleep(wait.uniform(0.0, 1.2))
+            process.send_signal(signal.SIGINT)
+            sent = time.monotonic()
+            out, err = process.communicate(timeout=60)
+            took = time.monotonic() - sent
+        finally:
+            process.kill()
         assert process.returncode == 0, err
         left = "['out.onnx']" if verb == "save" and "out.onnx" in out else "[]"
         assert out == f"interrupted True {left}\n", (out, err)
