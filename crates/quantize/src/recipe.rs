@@ -312,22 +312,9 @@ impl Recipe {
     /// # Errors
     /// When calibration saw nothing or what is not finite, a step cannot do its work, or a site that should be
     /// quantized is left without a code.
-    pub fn run(&self, mut plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
+    pub fn run(&self, plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
         bench.check()?;
-        for step in &self.steps {
-            plan = step.refine(plan, bench)?;
-        }
-        let lacking =
-            |settings: &[Setting]| settings.iter().position(|s| s.is_quantized() && s.code.is_none());
-        if let Some(i) = lacking(&plan.weights) {
-            return Err(MethodError::NoCode(format!("weight of `{}`", bench.sites.weights[i].name)));
-        }
-        plan.follow(bench.sites);
-        if let Some(i) = lacking(&plan.activations) {
-            return Err(MethodError::NoCode(format!("edge `{}`", bench.sites.activations[i].name)));
-        }
-        bias::make_room(bench.graph, bench.sites, &mut plan);
-        Ok(plan)
+        finish(&self.steps, plan, bench)
     }
 
     /// Runs only the steps that need no samples, and says how many it left out. Sites may be without codes in the end: what
@@ -356,6 +343,27 @@ impl Recipe {
     fn matching<'a>(&'a self, layer: &'a str) -> impl Iterator<Item = &'a Override> {
         self.overrides.iter().filter(move |o| wildmatch::WildMatch::new(&o.layer).matches(layer))
     }
+}
+
+/// Runs the last steps of a recipe on the plan of those before them, and makes it ready to be built.
+pub(crate) fn finish(
+    steps: &[Box<dyn Method>],
+    mut plan: Plan,
+    bench: &Workbench<'_>,
+) -> Result<Plan, MethodError> {
+    for step in steps {
+        plan = step.refine(plan, bench)?;
+    }
+    let lacking = |settings: &[Setting]| settings.iter().position(|s| s.is_quantized() && s.code.is_none());
+    if let Some(i) = lacking(&plan.weights) {
+        return Err(MethodError::NoCode(format!("weight of `{}`", bench.sites.weights[i].name)));
+    }
+    plan.follow(bench.sites);
+    if let Some(i) = lacking(&plan.activations) {
+        return Err(MethodError::NoCode(format!("edge `{}`", bench.sites.activations[i].name)));
+    }
+    bias::make_room(bench.graph, bench.sites, &mut plan);
+    Ok(plan)
 }
 
 #[cfg(test)]

@@ -35,12 +35,12 @@ const CERTAIN: f64 = 2.0;
 pub(super) struct Built<'a> {
     pub(super) of: &'a Measure<'a>,
     /// What networks learn on and are judged on.
-    pub(super) samples: &'a Samples,
+    samples: &'a Samples,
     after: After,
     /// The plan with nearest codes of each width for all layers that widths are chosen for.
     coded: Vec<Plan>,
     /// What the float network answers.
-    pub(super) float: Arc<Rows>,
+    float: Arc<Rows>,
 }
 
 /// A choice of widths and what its network was worth.
@@ -116,12 +116,16 @@ impl<'a> Built<'a> {
         }
         let memory = Memory { known, learned: Mutex::default() };
         let network = self.network(&chosen, &memory)?;
-        let found = answers(self.of, self.samples, &network)?;
-        let each = self.of.judge.each(&self.float, &found)?;
+        let each = self.each(&network)?;
         let bytes = serde_json::to_vec(&each).expect("numbers have a JSON form");
         let failed = |source| MethodError::State { step: ID, place: "the best few".into(), source };
         run.state.save(&key, &bytes).map_err(failed)?;
         Ok((Judged { chosen, each }, memory.learned.into_inner().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// The divergence of a network's answers, sample by sample.
+    pub(super) fn each(&self, network: &Graph) -> Result<Vec<f64>, MethodError> {
+        self.of.judge.each(&self.float, &*answers(self.of, self.samples, network)?)
     }
 
     /// The network with these widths.
@@ -169,11 +173,7 @@ pub(super) fn text(how: &str, best: &Judged, all: &[Judged], bits: &[u8]) -> Str
 }
 
 /// What a network answers; it is run block by block, so that memory is that of the widest edges.
-pub(super) fn answers(
-    of: &Measure<'_>,
-    samples: &Samples,
-    network: &Graph,
-) -> Result<Arc<Rows>, MethodError> {
+fn answers(of: &Measure<'_>, samples: &Samples, network: &Graph) -> Result<Arc<Rows>, MethodError> {
     let output = of.judge.output;
     let mut walk = Walk::new(of.bench.graph, of.blocks, samples, of.bench.run)?;
     for (b, block) in of.blocks.iter().enumerate() {
