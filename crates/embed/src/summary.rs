@@ -121,8 +121,14 @@ impl Summary {
         self.weighted.map(|[error, norm]| normalised(error, norm))
     }
 
-    /// The loss that a share of the rows stays below, to a twelfth of its value.
+    /// The loss that a share of the rows does not exceed, to a twelfth of its value and never above the worst.
     pub fn quantile(&self, share: f64) -> f64 {
+        let edge = self.bin_edge(share);
+        self.worst.first().map_or(edge, |worst| edge.min(worst.loss))
+    }
+
+    /// The upper end of the bin in which a share of the rows is full.
+    fn bin_edge(&self, share: f64) -> f64 {
         let wanted = (share * self.rows as f64).ceil() as u64;
         let mut left = wanted.max(1);
         // From the smallest loss on: the finest bins are in front of the last one, which holds 1 and more.
@@ -167,7 +173,10 @@ mod tests {
         assert_eq!(whole.worst, parts.worst);
         assert_eq!((whole.rows, whole.histogram.clone()), (parts.rows, parts.histogram.clone()));
         assert!((whole.loss() - parts.loss()).abs() < 1e-12);
-        assert!(whole.quantile(0.5) <= whole.quantile(0.99) && whole.quantile(1.0) >= whole.worst[0].loss);
+        assert!(whole.quantile(0.5) <= whole.quantile(0.99));
+        // All rows end in the bin of the worst, whose upper end no row has.
+        assert!(whole.bin_edge(1.0) > whole.worst[0].loss);
+        assert_eq!(whole.quantile(1.0), whole.worst[0].loss);
         assert_eq!(whole.distribution().iter().map(|&(_, n)| n).sum::<u64>(), 40);
     }
 

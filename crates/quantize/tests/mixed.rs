@@ -1,9 +1,10 @@
-//! Bits per layer: what the step leaves alone, what it keeps to, and what it refuses.
+//! Bits per layer and per output channel: what the step leaves alone, what it keeps to, and what it refuses.
 
 mod common;
 
 use common::two_blocks;
 use lowbit_quantize::method::MethodError;
+use lowbit_quantize::plan::Setting;
 use lowbit_quantize::rows::{Budget, Rows};
 use lowbit_quantize::run::{Run, Samples, State, Watch};
 use lowbit_quantize::workbench::Workbench;
@@ -96,6 +97,9 @@ fn the_size_is_that_of_even_bits_unless_told_otherwise_and_outer_layers_keep_the
         assert!(plan.weights[1..5].iter().all(|setting| setting.set_by == ["mixed-precision"]));
         let notes = memory.notes.lock().unwrap();
         assert!(notes.len() == 1 && LAYERS.iter().all(|name| notes[0].contains(name)), "{notes:?}");
+        for told in ["mixed-precision: ", " bits: `", "; predicted divergence ", " of 3"] {
+            assert!(notes[0].contains(told), "{told}: {notes:?}");
+        }
     }
 }
 
@@ -213,9 +217,15 @@ fn a_run_killed_between_two_networks_goes_on_to_the_same_choice_whatever_the_thr
 #[test]
 fn bytes_and_time_are_limits_too() {
     // Inner layers: 4 × 36 weights, 18 bytes a bit; outer ones: 24 + 30 of 8 bits.
-    let plan = refine("after = \"rounding\"\nmax_bytes = 108", &paper(), &Memory::default()).unwrap();
-    let inner: usize = bits(&plan)[1..5].iter().map(|&b| (36 * usize::from(b)).div_ceil(8)).sum();
-    assert!(inner + 54 <= 108, "{:?}", bits(&plan));
+    for per in ["layer", "channel"] {
+        let plan =
+            refine(&format!("per = \"{per}\"\nmax_bytes = 108"), &paper(), &Memory::default()).unwrap();
+        let bytes = |setting: &Setting| {
+            (channels(setting).iter().map(|&b| 6 * usize::from(b)).sum::<usize>()).div_ceil(8)
+        };
+        let inner: usize = plan.weights[1..5].iter().map(bytes).sum();
+        assert!(inner + 54 <= 108 && inner + 54 > 100, "{per}: {inner}, {:?}", bits(&plan));
+    }
     let latency = |bits, ns_per_mac| lowbit_quantize::target::Latency { bits, ns_per_mac };
     let target = Target { latency: vec![latency(4, 1.0), latency(8, 2.0)], ..paper() };
     // 36 positions: the inner layers take 4 × 1,296 ns at 4 bits, the outer ones 2 × (864 + 30).
@@ -227,8 +237,70 @@ fn bytes_and_time_are_limits_too() {
 }
 
 #[test]
+fn output_channels_get_bits_of_their_own_within_the_limit() {
+    for build in ["", "build = \"rounding\"", "build = \"reconstruction\""] {
+        let memory = Memory::default();
+        let options = format!("per = \"channel\"\n{build}");
+        let plan = refine(&options, &paper(), &memory).unwrap();
+        assert_eq!([&plan.weights[0].bits[..], &plan.weights[5].bits[..]], [[8], [8]]);
+        // Six channels of as many weights in each of the four inner layers.
+        let all: Vec<u8> = plan.weights[1..5].iter().flat_map(channels).collect();
+        assert_eq!(all.len(), 24);
+        assert!(all.iter().map(|&b| usize::from(b)).sum::<usize>() <= 24 * 3, "{all:?}");
+        assert!(all.iter().all(|b| [2, 3, 4, 5, 6, 8].contains(b)), "{all:?}");
+        assert!(plan.weights.iter().all(|setting| setting.code.is_none() && setting.values.is_none()));
+        assert!(plan.weights[1..5].iter().all(|setting| setting.set_by == ["mixed-precision"]));
+        let notes = memory.notes.lock().unwrap();
+        let last = notes.last().unwrap();
+        assert!(last.contains(", output channels of ") && last.contains(" bits: "), "{notes:?}");
+        assert_eq!(notes.len(), if build.is_empty() { 1 } else { 2 });
+        if build.is_empty() {
+            assert!(all.contains(&2) && last.contains("power 0.25"), "{notes:?}");
+        } else {
+            assert!(
+                notes[0].contains(" 3 bits everywhere 0.") && notes[0].contains(", power 0.25 "),
+                "{notes:?}"
+            );
+        }
+        drop(notes);
+        // Resumed, anew, and on other threads.
+        assert_eq!(refine(&options, &paper(), &memory).unwrap(), plan);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
+        let other = Memory::default();
+        assert_eq!(pool.install(|| refine(&options, &paper(), &other)).unwrap(), plan);
+        assert_eq!(*other.saved.lock().unwrap(), *memory.saved.lock().unwrap());
+    }
+    // A budget that no channel is too narrow for.
+    let wide = refine("per = \"channel\"\naverage_bits = 8.0", &paper(), &Memory::default()).unwrap();
+    assert_eq!(bits(&wide), [8; 6]);
+}
+
+/// The first number behind some words.
+fn number(note: &str, behind: &str) -> f64 {
+    let rest = note.split_once(behind).expect("the note says so").1;
+    rest.split([' ', ';']).next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn squared_gradients_tell_about_what_even_widths_lose() {
+    let memory = Memory::default();
+    refine("per = \"channel\"\nbuild = \"rounding\"", &paper(), &memory).unwrap();
+    let notes = memory.notes.lock().unwrap();
+    let measured = number(&notes[0], " 3 bits everywhere ");
+    let predicted = number(&notes[1], "with 3 bits everywhere ");
+    assert!((0.5..2.0).contains(&(predicted / measured)), "{predicted} {measured}");
+}
+
+fn channels(setting: &Setting) -> Vec<u8> {
+    (0..6).map(|c| setting.bits_of(c)).collect()
+}
+
+#[test]
 fn refusals_say_what_to_change() {
     for (options, words) in [
+        ("per = \"channel\"\nmax_latency_ms = 1.0", "needs per = \"layer\""),
+        ("per = \"channel\"\nafter = \"reconstruction\"", "needs per = \"layer\""),
+        ("per = \"channel\"\naverage_bits = 1.5", "with 2 bits everywhere it is 2.0000 already"),
         ("average_bits = 1.5", "with 2 bits everywhere it is 2.0000 already"),
         ("bits = [1, 4]", "accepted: numbers from 2 to 8"),
         ("max_latency_ms = 1.0", "[[latency]]"),
@@ -240,7 +312,7 @@ fn refusals_say_what_to_change() {
 
 #[test]
 fn one_sample_cannot_be_learned_on_and_judged_on() {
-    for options in ["", "build = \"reconstruction\"", "after = \"reconstruction\""] {
+    for options in ["", "build = \"reconstruction\"", "after = \"reconstruction\"", "per = \"channel\""] {
         let error = refine_on(1, options, &paper(), &Memory::default()).unwrap_err().to_string();
         assert!(error.contains("1 calibration samples are too few, it needs at least 2"), "{error}");
         assert!(refine_on(5, options, &paper(), &Memory::default()).is_ok(), "{options}");

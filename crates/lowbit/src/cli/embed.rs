@@ -178,9 +178,7 @@ fn begin(output: &Path, args: &Args) -> Result<tempfile::NamedTempFile> {
         bail!("{} exists; --force replaces it", output.display());
     }
     let inputs = [Some(&args.table), args.counts.as_ref()];
-    if inputs.into_iter().flatten().any(|input| files::is_same(input, output)) {
-        bail!("{} is the table itself; write another file", output.display());
-    }
+    files::check_all([output], inputs.into_iter().flatten().map(PathBuf::as_path))?;
     files::begin(output)
 }
 

@@ -171,7 +171,7 @@ fn shard(text: &str) -> Result<(usize, usize), String> {
 
 pub(super) fn run(args: &Args) -> Result<()> {
     if let Some(Action::Merge(merge)) = &args.action {
-        files::check(&merge.output)?;
+        files::check_all([merge.output.as_path()], merge.logs.iter().map(PathBuf::as_path))?;
         let whole = [(merge.output.clone(), facade::merge(&merge.logs)?.into_bytes())];
         files::write(&whole)?;
         return print::written(&whole);

@@ -70,7 +70,7 @@ fn run(progress: &dyn Progress) -> Result<DemoOutcome> {
         .zip(&quantized)
         .map(|(name, q)| Variant {
             name,
-            bits: bits(&q.plan, &sites),
+            bits: bits(&q.plan, &sites, &network.graph),
             network: &q.network,
             bytes: q.bytes.len(),
         })

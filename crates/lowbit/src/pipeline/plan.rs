@@ -78,7 +78,7 @@ impl Calibrated<'_> {
         load::give_integers(&mut lowered, self.network.integers);
         for (key, value) in [
             ("lowbit.recipe", origin.recipe.text.trim()),
-            ("lowbit.bits", &bits(&plan, self.sites)),
+            ("lowbit.bits", &bits(&plan, self.sites, graph)),
             ("lowbit.seed", &origin.seed.to_string()),
             ("lowbit.target", &self.target.name),
             ("lowbit.flavour", origin.flavour.name()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, anyhow};
 use lowbit_engine::Network;
+use lowbit_graph::Graph;
 use lowbit_onnx::WriteOptions;
 use lowbit_quantize::describe::{alone, layers, layers_with_sites};
 use lowbit_quantize::evaluate::Comparison;
@@ -16,10 +17,10 @@ use lowbit_quantize::report::{self, Report};
 use lowbit_quantize::rows::Budget;
 use lowbit_quantize::run::{Effort, Quiet, Run, State};
 use lowbit_quantize::simulate::simulate;
-use lowbit_quantize::site::{self, Sites};
+use lowbit_quantize::site::{self, Sites, WeightSite};
 use lowbit_quantize::target::Target;
 use lowbit_quantize::window_use;
-use lowbit_tensor::Tensor;
+use lowbit_tensor::{Code, Tensor};
 
 use super::calibrate::{calibrate, labelled};
 use super::load::{self, Loaded, Wanted};
@@ -181,7 +182,7 @@ fn run(job: &QuantizeJob, progress: &dyn Progress) -> Result<Outcome> {
     let quantized = calibrated.write(plan, &origin, check)?;
     let variant = Variant {
         name: &recipe.name,
-        bits: bits(&quantized.plan, &sites),
+        bits: bits(&quantized.plan, &sites, &network.graph),
         network: &quantized.network,
         bytes: quantized.bytes.len(),
     };
@@ -312,20 +313,31 @@ fn reasons(sites: &Sites) -> String {
     told.concat()
 }
 
-/// Most common bits of weights and of what products read, such as `W4A8`; of windowed operands, those of the window.
-pub(super) fn bits(plan: &Plan, sites: &Sites) -> String {
-    let of = |setting: &Setting| setting.code.as_ref().map(|code| code.code_bits().round() as u8);
-    let most_common = |all: Vec<u8>| {
-        (0..=8u8).max_by_key(|b| (all.iter().filter(|x| *x == b).count(), std::cmp::Reverse(*b)))
-    };
-    let weights: Vec<u8> = plan.weights.iter().filter_map(of).collect();
+/// Bits of weights, on average over all but the first and last layers', and the most common ones of what products read, such
+/// as `W4A8` or `W3.5A32`; of windowed operands, those of the window.
+pub(super) fn bits(plan: &Plan, sites: &Sites, graph: &Graph) -> String {
+    let of = |setting: &Setting| setting.code.as_ref().map(Code::code_bits);
+    let weights: Vec<(&WeightSite, f64)> = sites
+        .weights
+        .iter()
+        .zip(&plan.weights)
+        .filter_map(|(site, setting)| Some((site, of(setting)?)))
+        .collect();
+    // A network of first and last layers has only those.
+    let inner = weights.iter().any(|(site, _)| !site.first_or_last);
+    let (mut bits, mut count) = (0.0, 0.0);
+    for (site, width) in weights.into_iter().filter(|(site, _)| !(inner && site.first_or_last)) {
+        let len = graph.constant(site.value).map_or(0.0, |weight| weight.len() as f64);
+        (bits, count) = (bits + width * len, count + len);
+    }
     let products = sites.activations.iter().zip(&plan.activations).filter(|(s, _)| s.feeds_product);
     let activations: Vec<u8> = match plan.windows.is_empty() {
-        true => products.filter_map(|(_, setting)| of(setting)).collect(),
+        true => products.filter_map(|(_, setting)| Some(of(setting)?.round() as u8)).collect(),
         false => plan.windows.values().map(|read| read.window.bits).collect(),
     };
-    let text = |all: Vec<u8>| {
-        if all.is_empty() { "32".to_owned() } else { most_common(all).unwrap_or(8).to_string() }
-    };
-    format!("W{}A{}", text(weights), text(activations))
+    let occurs = |b: u8| activations.iter().filter(|x| **x == b).count();
+    let most_common = (0..=8u8).max_by_key(|&b| (occurs(b), std::cmp::Reverse(b)));
+    let weights = if count == 0.0 { 32.0 } else { (10.0 * bits / count).round() / 10.0 };
+    let activations = if activations.is_empty() { 32 } else { most_common.unwrap_or(8) };
+    format!("W{weights}A{activations}")
 }

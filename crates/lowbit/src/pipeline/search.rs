@@ -60,7 +60,27 @@ pub(crate) fn merge(logs: &[PathBuf]) -> Result<String> {
     Ok(trial::merge(&logs.iter().map(read).collect::<Result<Vec<_>>>()?)?)
 }
 
+/// Numbers that no search could keep to or begin with.
+fn check(job: &SearchJob) -> Result<()> {
+    let (name, limit) = match job.goal {
+        Goal::Drop(points) => ("max_drop", points),
+        Goal::Size(_) => ("max_size", 0.0),
+        Goal::Latency(ms) => ("max_latency", ms),
+    };
+    if !(limit >= 0.0 && limit.is_finite()) {
+        bail!("{name} is {limit:?}, expected a number from 0");
+    }
+    if job.trials == 0 {
+        bail!("no trials are asked for, at least 1 is needed");
+    }
+    if job.bits.is_empty() || !job.bits.iter().all(|bits| (2..=8).contains(bits)) {
+        bail!("bits are {:?}, expected widths from 2 to 8", job.bits);
+    }
+    Ok(())
+}
+
 fn run(job: &SearchJob, progress: &dyn Progress) -> Result<Found> {
+    check(job).blame(Given::Recipe)?;
     let stages = Stages::new(progress);
     stages.begin("read", None);
     let tuner = Kind::named(&job.tuner).blame(Given::Recipe)?;

@@ -383,7 +383,7 @@ impl Task<'_> {
                 effort: None,
                 preprocess_toml: &preprocess_toml,
             };
-            let bits = bits(&plan, &sites);
+            let bits = bits(&plan, &sites, &network.graph);
             let check = &seen.kept.first().context("no samples")?.input;
             let quantized = calibrated.write(plan, &origin, check)?;
             (quantized.bytes, quantized.network, bits)

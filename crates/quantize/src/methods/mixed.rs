@@ -1,29 +1,37 @@
-//! `mixed-precision`: bits per layer from measured sensitivity, under a limit of size or time (Li et al. 2021, BRECQ, 3.4).
+//! `mixed-precision`: bits per layer from measured sensitivity, under a limit of size or time (Li et al. 2021, BRECQ, 3.4);
+//! or bits per output channel, which goes beyond the paper.
 //!
-//! Each layer is tried alone at each width, rounded to nearest (or with its block reconstructed briefly, as in the paper)
+//! By layer, each layer is tried alone at each width, rounded to nearest (or with its block reconstructed briefly, as in the paper)
 //! and the rest of the network in float; the answers' divergence from those of the float network makes a table. Inside a
 //! block, pairs that involve the narrowest width are measured together; all else is taken to add up. A genetic search then looks for the widths of least sum.
 //! With `build`, the few choices that it thinks best are really built, and the one that answers best is taken; all layers
 //! alike is always among them. With `finalists`, the best of those go through the rest of the recipe before one is taken.
+//!
+//! By output channel there are too many to try: what each costs follows from the squared gradients of its weights, and
+//! bits go where they gain most. What has a width of its own, a layer or an output channel, is called a *unit*.
 //!
 //! Sets bits only: steps that choose codes must follow. Layers that the recipe treats apart, first and last ones and those
 //! with an override, keep their bits.
 
 mod built;
 mod finalists;
+mod fisher;
 pub mod judge;
 pub mod limit;
 mod measure;
 pub mod search;
 pub mod shortlist;
+pub mod spend;
 pub mod table;
+mod task;
 
 use crate::describe;
 use crate::method::{Entry, Method, MethodError};
 use crate::methods::brecq::{Brecq, Phases};
 use crate::methods::range::On;
 use crate::observe::Needs;
-use crate::plan::{Plan, Setting};
+use crate::plan::Plan;
+use crate::recipe::Granularity;
 use crate::rows::Rows;
 use crate::run::Samples;
 use crate::workbench::Workbench;
@@ -33,22 +41,31 @@ use limit::Limit;
 use measure::Measure;
 use serde::Deserialize;
 use std::ops::Range;
+use table::Table;
+use task::{Candidate, Task};
 
 /// Name in recipes, messages and saved state.
 const ID: &str = "mixed-precision";
 
 pub(super) const ENTRY: Entry = Entry::new::<Mixed>(
     ID,
-    "bits per layer from measured sensitivity, under a limit of size or time; needs samples, no labels",
+    "bits per layer or output channel from measured sensitivity, under a limit of size or time; needs samples, no labels",
     &[
-        ("bits", "widths to choose from, 2 to 8 (default [2, 3, 4, 8])"),
+        (
+            "per",
+            "layer (default): by a table and a genetic search | channel: by the squared gradients of weights",
+        ),
+        ("bits", "widths to choose from, 2 to 8 (default [2, 3, 4, 8]; per channel 2, 3, 4, 5, 6 and 8)"),
         (
             "average_bits",
             "most bits per weight of the layers chosen for (default without other limits: weights.bits)",
         ),
         ("max_bytes", "most bytes of all quantized weights, without their scales"),
-        ("max_latency_ms", "most time for a sample by the target's latency table"),
-        ("after", "rounding (default): to nearest | reconstruction: of each block, briefly"),
+        ("max_latency_ms", "most time for a sample by the target's latency table; per layer only"),
+        (
+            "after",
+            "what the table is measured after, per layer: rounding (default): to nearest | reconstruction: of each block, briefly",
+        ),
         ("temperature", "what scores are divided by before they are compared (default 4)"),
         (
             "build",
@@ -73,12 +90,25 @@ pub enum After {
     Reconstruction,
 }
 
+/// What has a width of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Per {
+    /// Each layer.
+    #[default]
+    Layer,
+    /// Each output channel of each layer.
+    Channel,
+}
+
 /// Options.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Mixed {
-    /// Widths to choose from.
-    pub bits: Vec<u8>,
+    /// What has a width of its own.
+    pub per: Per,
+    /// Widths to choose from; a few usual ones if absent.
+    pub bits: Option<Vec<u8>>,
     /// Most bits per weight, on average over the layers chosen for.
     pub average_bits: Option<f64>,
     /// Most bytes of all quantized weights.
@@ -100,7 +130,8 @@ pub struct Mixed {
 impl Default for Mixed {
     fn default() -> Mixed {
         Mixed {
-            bits: vec![2, 3, 4, 8],
+            per: Per::default(),
+            bits: None,
             average_bits: None,
             max_bytes: None,
             max_latency_ms: None,
@@ -135,17 +166,6 @@ fn some(samples: &Samples, range: Range<usize>, bench: &Workbench<'_>) -> Result
     Ok(Samples { inputs, shape: samples.shape.clone(), labels })
 }
 
-/// The plan with a choice of `bits` for each of some layers.
-fn with_widths(mut plan: Plan, layers: &[usize], bits: &[u8], chosen: &[usize]) -> Plan {
-    for (&i, &choice) in layers.iter().zip(chosen) {
-        let set_by = std::mem::take(&mut plan.weights[i].set_by);
-        // A code chosen before has another width.
-        plan.weights[i] = Setting { bits: vec![bits[choice]], set_by, ..Setting::default() };
-        plan.weights[i].set_by.push(ID.to_owned());
-    }
-    plan
-}
-
 impl Method for Mixed {
     fn refine(&self, plan: Plan, bench: &Workbench<'_>) -> Result<Plan, MethodError> {
         let bits = self.widths()?;
@@ -158,65 +178,44 @@ impl Method for Mixed {
         if layers.is_empty() {
             return Ok(plan);
         }
-        let limits = self.limits(&plan, bench, &layers, &bits, nominal)?;
-        for limit in &limits {
-            let least = limit.of(&vec![0; layers.len()]);
-            if !limit.holds(&vec![0; layers.len()]) {
-                let (name, most) = (limit.name, limit.most);
-                let message = format!(
-                    "{name} is {most}; with {} bits everywhere it is {least:.4} already: raise it, or offer fewer bits",
-                    bits[0]
-                );
-                return Err(needs(message));
-            }
+        let units = self.units(bench, &layers)?;
+        let limits = self.limits(&plan, bench, [&layers, &units], &bits, nominal)?;
+        let narrowest = vec![0; units.iter().sum()];
+        if let Some(limit) = limits.iter().find(|limit| !limit.holds(&narrowest)) {
+            let (name, most, least) = (limit.name, limit.most, limit.of(&narrowest));
+            let message = format!(
+                "{name} is {most}; with {} bits everywhere it is {least:.4} already: raise it, or offer fewer bits",
+                bits[0]
+            );
+            return Err(needs(message));
         }
         let samples = bench.run.samples.filter(|samples| !samples.is_empty());
         let samples = samples.ok_or_else(|| needs("no calibration samples were kept for it".into()))?;
-        let blocks =
-            crate::blocks::of(bench.recipe, bench.graph).map_err(|error| needs(error.to_string()))?;
-        // The table's trials learn on the first three quarters and are judged on the rest.
-        let count = samples.len() - samples.len().div_ceil(4);
-        if count == 0 {
+        if samples.len() < 2 {
             return Err(MethodError::TooFewSamples { step: ID, found: samples.len(), needed: 2 });
         }
-        let (learning, judged) =
-            (&some(samples, 0..count, bench)?, &some(samples, count..samples.len(), bench)?);
+        let blocks =
+            crate::blocks::of(bench.recipe, bench.graph).map_err(|error| needs(error.to_string()))?;
         let judge = Judge::new(bench, self.temperature)?;
-        let (blocks, layers, bits) = (blocks.as_slice(), layers.as_slice(), bits.as_slice());
-        let measure = Measure { options: self, bench, judge, learning, judged, blocks, layers, bits };
-        let table = measure.table()?;
-        if let Some((l, c)) = table.not_a_number() {
-            let site = &bench.sites.weights[layers[l]];
-            return Err(needs(format!("the loss of `{}` with {} bits is not a number", site.name, bits[c])));
-        }
-        bench.run.watch.stage("choose bits per layer", None);
-        let names: Vec<&str> = layers.iter().map(|&i| bench.sites.weights[i].name.as_str()).collect();
-        let contradiction = || needs("the limits contradict each other: no widths keep all of them".into());
-        let chosen = match self.build {
-            None => search::search(&table, &limits, bench.run.seed).ok_or_else(contradiction)?,
-            Some(after) => {
-                let built = Built::new(&measure, samples, after, &plan)?;
-                let list = shortlist::shortlist(&table, &limits, bench.run.seed);
-                let (best, all) = built.best(list)?;
-                bench.run.watch.note(built::text("built", &best, &all, bits));
-                let rest = bench.recipe.after(self);
-                if self.finalists == 0 || rest.is_empty() || all.len() < 2 {
-                    best.chosen
-                } else {
-                    let finalists = built.finalists(&all, self.finalists, &plan, rest)?;
-                    let best = finalists::best(&finalists).expect("all layers alike are one");
-                    bench.run.watch.note(built::text(
-                        "finished by the rest of the recipe",
-                        best,
-                        &finalists,
-                        bits,
-                    ));
-                    best.chosen.clone()
-                }
-            }
+        let (blocks, layers, units, bits) =
+            (blocks.as_slice(), layers.as_slice(), units.as_slice(), bits.as_slice());
+        let task = &Task { options: self, bench, judge, samples, blocks, layers, units, bits };
+        let table = match self.per {
+            Per::Layer => Measure::new(task)?.table()?,
+            Per::Channel => fisher::table(task)?,
         };
-        bench.run.watch.note(text(&names, bits, &chosen, &table, &limits, nominal));
-        Ok(with_widths(plan, layers, bits, &chosen))
+        if let Some((unit, c)) = table.not_a_number() {
+            let name = task.name(task.layer_of(unit));
+            return Err(needs(format!("the loss of `{name}` with {} bits is not a number", bits[c])));
+        }
+        bench.run.watch.stage("choose bits", None);
+        let list = match self.per {
+            Per::Layer => self.by_layer(task, &table, &limits),
+            Per::Channel => self.by_channel(task, &table, &limits),
+        };
+        let chosen = self.best(task, list, &plan)?;
+        bench.run.watch.note(text(task, &chosen, &table, &limits, nominal));
+        Ok(task.with_widths(plan, &chosen.chosen))
     }
 
     fn needs(&self) -> Needs {
@@ -227,16 +226,99 @@ impl Method for Mixed {
 impl Mixed {
     /// The widths offered, ascending.
     fn widths(&self) -> Result<Vec<u8>, MethodError> {
-        let mut bits = self.bits.clone();
+        let usual = match self.per {
+            Per::Layer => &[2, 3, 4, 8][..],
+            // A channel is small: the step from 4 to 8 bits would pass over what it is worth.
+            Per::Channel => &[2, 3, 4, 5, 6, 8],
+        };
+        let mut bits = self.bits.clone().unwrap_or_else(|| usual.to_vec());
         bits.sort_unstable();
         bits.dedup();
         if bits.is_empty() || bits.iter().any(|b| !(2..=8).contains(b)) {
             return Err(needs(format!(
                 "bits is {:?}; accepted: numbers from 2 to 8, at least one",
-                self.bits
+                self.bits.as_deref().unwrap_or_default()
             )));
         }
         Ok(bits)
+    }
+
+    /// How many units each layer has.
+    fn units(&self, bench: &Workbench<'_>, layers: &[usize]) -> Result<Vec<usize>, MethodError> {
+        if self.per == Per::Layer {
+            return Ok(vec![1; layers.len()]);
+        }
+        if bench.recipe.weights.per != Granularity::Channel {
+            return Err(needs("bits per channel need weights.per = \"channel\"".into()));
+        }
+        if self.after != After::Rounding {
+            return Err(needs(
+                "after = \"reconstruction\" needs per = \"layer\": channels are not tried one by one".into(),
+            ));
+        }
+        if self.max_latency_ms.is_some() {
+            let message = "max_latency_ms needs per = \"layer\": a target's table knows layers of one width";
+            return Err(needs(message.into()));
+        }
+        let channels = |&i: &usize| {
+            let site = &bench.sites.weights[i];
+            site.channel_axis.map_or(1, |axis| bench.weight(site).0.shape()[axis])
+        };
+        Ok(layers.iter().map(channels).collect())
+    }
+
+    /// What to choose from by a table of layers: what it thinks best, or where networks are built all that is worth it.
+    fn by_layer(&self, task: &Task<'_>, table: &Table, limits: &[Limit]) -> Vec<Candidate> {
+        let seed = task.bench.run.seed;
+        let list = match self.build {
+            None => search::search(table, limits, seed).into_iter().collect(),
+            Some(_) => shortlist::shortlist(table, limits, seed),
+        };
+        let widths = |chosen: &Vec<usize>| chosen.iter().map(|&c| task.bits[c].to_string()).collect();
+        list.into_iter().map(|chosen| Candidate { name: widths(&chosen), chosen }).collect()
+    }
+
+    /// The same by a table of output channels.
+    fn by_channel(&self, task: &Task<'_>, table: &Table, limits: &[Limit]) -> Vec<Candidate> {
+        let even = shortlist::even(task.bits.len(), table.alone.len(), limits).unwrap_or(0);
+        let count = |&i: &usize| task.bench.weight(&task.bench.sites.weights[i]).1.len();
+        let weights: Vec<usize> = task.layers.iter().map(count).collect();
+        let spent = |&power: &f64| Candidate {
+            name: format!("power {power}"),
+            chosen: spend::spend(&spend::tempered(table, task.units, &weights, even, power), limits),
+        };
+        if self.build.is_none() {
+            return vec![spent(&spend::POWER)];
+        }
+        let name = format!("{} bits everywhere", task.bits[even]);
+        let mut list = vec![Candidate { name, chosen: vec![even; table.alone.len()] }];
+        for candidate in spend::POWERS.iter().map(spent) {
+            if list.iter().all(|known| known.chosen != candidate.chosen) {
+                list.push(candidate);
+            }
+        }
+        list
+    }
+
+    /// The best of a list, or where nothing is built its only one.
+    fn best(&self, task: &Task<'_>, mut list: Vec<Candidate>, plan: &Plan) -> Result<Candidate, MethodError> {
+        let Some(after) = self.build else {
+            let contradiction =
+                || needs("the limits contradict each other: no widths keep all of them".into());
+            return list.pop().ok_or_else(contradiction);
+        };
+        let watch = task.bench.run.watch;
+        let built = Built::new(task, after, plan)?;
+        let (best, all) = built.best(list)?;
+        watch.note(built::text("built", &best, &all));
+        let rest = task.bench.recipe.after(self);
+        if self.finalists == 0 || rest.is_empty() || all.len() < 2 {
+            return Ok(best.candidate);
+        }
+        let finalists = built.finalists(&all, self.finalists, plan, rest)?;
+        let best = finalists::best(&finalists).expect("all layers alike are one");
+        watch.note(built::text("finished by the rest of the recipe", best, &finalists));
+        Ok(best.candidate.clone())
     }
 
     /// All limits that hold, at least one.
@@ -244,7 +326,7 @@ impl Mixed {
         &self,
         plan: &Plan,
         bench: &Workbench<'_>,
-        layers: &[usize],
+        [layers, units]: [&[usize]; 2],
         bits: &[u8],
         nominal: u8,
     ) -> Result<Vec<Limit>, MethodError> {
@@ -252,8 +334,13 @@ impl Mixed {
         let width = |i: usize| plan.weights[i].bits.iter().copied().max().unwrap_or(0);
         let others =
             || (0..plan.weights.len()).filter(|i| plan.weights[*i].is_quantized() && !layers.contains(i));
+        // Units of a layer are alike.
         let table = |cost: &dyn Fn(usize, u8) -> f64| -> Vec<Vec<f64>> {
-            layers.iter().map(|&i| bits.iter().map(|&b| cost(i, b)).collect()).collect()
+            let of = |(&i, &n): (&usize, &usize)| {
+                let unit: Vec<f64> = bits.iter().map(|&b| cost(i, b) / n as f64).collect();
+                std::iter::repeat_n(unit, n)
+            };
+            layers.iter().zip(units).flat_map(of).collect()
         };
         let mut limits = Vec::new();
         let unlimited = self.max_bytes.is_none() && self.max_latency_ms.is_none();
@@ -264,7 +351,9 @@ impl Mixed {
         }
         if let Some(most) = self.max_bytes {
             let bytes = |i: usize, b: u8| (count(i) * f64::from(b) / 8.0).ceil();
-            let fixed = others().map(|i| bytes(i, width(i))).sum();
+            // Where channels differ, bits of a layer may end within a byte.
+            let split = units.iter().filter(|n| **n > 1).count() as f64;
+            let fixed = others().map(|i| bytes(i, width(i))).sum::<f64>() + split;
             limits.push(Limit { name: "max_bytes", cost: table(&bytes), fixed, most: most as f64 });
         }
         if let Some(most) = self.max_latency_ms {
@@ -287,30 +376,41 @@ impl Mixed {
 }
 
 /// What was chosen, and what it is thought to be worth.
-fn text(
-    names: &[&str],
-    bits: &[u8],
-    chosen: &[usize],
-    table: &table::Table,
-    limits: &[Limit],
-    nominal: u8,
-) -> String {
-    let by_width = bits.iter().enumerate().filter_map(|(choice, bits)| {
-        let here = names.iter().zip(chosen).filter(|(_, c)| **c == choice);
-        let here: Vec<String> = here.map(|(name, _)| format!("`{name}`")).collect();
-        (!here.is_empty()).then(|| format!("{bits} bits: {}", here.join(", ")))
-    });
-    let by_width: Vec<String> = by_width.collect();
-    let mut text =
-        format!("{ID}: {}; predicted divergence {:.4} nats", by_width.join("; "), table.loss(chosen));
-    if let Some(even) = bits.iter().position(|&b| b == nominal) {
-        let loss = table.loss(&vec![even; names.len()]);
+fn text(task: &Task<'_>, best: &Candidate, table: &Table, limits: &[Limit], nominal: u8) -> String {
+    let mut text = match task.options.per {
+        Per::Layer => by_width(task, &best.chosen),
+        // The report has the average of each layer.
+        Per::Channel => by_count(task, best),
+    };
+    text += &format!("; predicted divergence {:.4} nats", table.loss(&best.chosen));
+    if let Some(even) = task.bits.iter().position(|&b| b == nominal) {
+        let loss = table.loss(&vec![even; table.alone.len()]);
         text += &format!(", with {nominal} bits everywhere {loss:.4}");
     }
     for limit in limits {
-        text += &format!("; {} {:.4} of {}", limit.name, limit.of(chosen), limit.most);
+        text += &format!("; {} {:.4} of {}", limit.name, limit.of(&best.chosen), limit.most);
     }
-    text
+    format!("{ID}: {text}")
+}
+
+/// The layers of each width.
+fn by_width(task: &Task<'_>, chosen: &[usize]) -> String {
+    let of = |(choice, bits): (usize, &u8)| {
+        let here = chosen.iter().enumerate().filter(|(_, c)| **c == choice);
+        let here: Vec<String> = here.map(|(l, _)| format!("`{}`", task.name(l))).collect();
+        (!here.is_empty()).then(|| format!("{bits} bits: {}", here.join(", ")))
+    };
+    task.bits.iter().enumerate().filter_map(of).collect::<Vec<_>>().join("; ")
+}
+
+/// How many output channels have each width.
+fn by_count(task: &Task<'_>, best: &Candidate) -> String {
+    let of = |(choice, bits): (usize, &u8)| {
+        let here = best.chosen.iter().filter(|c| **c == choice).count();
+        (here > 0).then(|| format!("{bits} bits: {here}"))
+    };
+    let counts: Vec<String> = task.bits.iter().enumerate().filter_map(of).collect();
+    format!("{}, output channels of {}", best.name, counts.join(", "))
 }
 
 #[cfg(test)]
@@ -318,20 +418,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_note_says_who_got_what_and_what_for() {
-        let table = table::Table { alone: vec![vec![0.5, 0.25], vec![0.125, 0.0625]], pairs: Vec::new() };
-        let cost = vec![vec![1.0, 1.5]; 2];
-        let limits = [Limit { name: "average_bits", cost, fixed: 0.0, most: 3.0 }];
-        assert_eq!(
-            text(&["a", "b"], &[2, 3], &[1, 0], &table, &limits, 3),
-            "mixed-precision: 2 bits: `b`; 3 bits: `a`; predicted divergence 0.3750 nats, with 3 bits everywhere 0.3125; \
-             average_bits 2.5000 of 3"
-        );
-    }
-
-    #[test]
     fn widths_are_sorted_and_checked() {
-        let of = |bits: &[u8]| Mixed { bits: bits.to_vec(), ..Mixed::default() }.widths();
+        let of = |bits: &[u8]| Mixed { bits: Some(bits.to_vec()), ..Mixed::default() }.widths();
         assert_eq!(of(&[8, 2, 4, 2]).unwrap(), [2, 4, 8]);
         for wrong in [&[][..], &[1, 4], &[4, 9]] {
             assert!(

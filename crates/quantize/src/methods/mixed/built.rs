@@ -1,4 +1,4 @@
-//! Networks with widths of their own per layer, really built and judged as a whole.
+//! Networks with widths of their own per unit, really built and judged as a whole.
 //!
 //! A table of layers changed alone cannot know what learning does for all of them together: a block that is reconstructed
 //! makes up for what the blocks before it lost. So the few choices that the table thinks best are built and compared, both on
@@ -7,8 +7,8 @@
 //! hide what is gained. Blocks before the first layer that differs from the best network so far are taken over from it.
 
 use super::judge::difference;
-use super::measure::Measure;
-use super::{After, ID, Mixed};
+use super::task::{Candidate, Task};
+use super::{After, ID, Mixed, needs};
 use crate::method::{Method, MethodError};
 use crate::methods::bias_correction::BiasCorrection;
 use crate::methods::brecq::part::Part;
@@ -17,7 +17,7 @@ use crate::methods::mse::Mse;
 use crate::methods::range::On;
 use crate::plan::{Plan, Setting};
 use crate::rows::Rows;
-use crate::run::{Quiet, Run, Samples, State};
+use crate::run::{Quiet, Run, State};
 use crate::simulate::simulate;
 use crate::workbench::Workbench;
 use lowbit_graph::Graph;
@@ -33,12 +33,10 @@ const CERTAIN: f64 = 2.0;
 
 /// What networks are built of and judged with.
 pub(super) struct Built<'a> {
-    pub(super) of: &'a Measure<'a>,
-    /// What networks learn on and are judged on.
-    samples: &'a Samples,
+    pub(super) task: &'a Task<'a>,
     after: After,
-    /// The plan with nearest codes of each width for all layers that widths are chosen for.
-    coded: Vec<Plan>,
+    /// The plan with the layers that no widths are chosen for, and float edges: what is chosen is bits of weights.
+    start: Plan,
     /// What the float network answers.
     float: Arc<Rows>,
 }
@@ -46,48 +44,35 @@ pub(super) struct Built<'a> {
 /// A choice of widths and what its network was worth.
 #[derive(Clone, Debug)]
 pub(super) struct Judged {
-    pub(super) chosen: Vec<usize>,
+    pub(super) candidate: Candidate,
     /// Divergence by judged sample, in nats.
     pub(super) each: Vec<f64>,
 }
 
 impl Judged {
-    /// Mean divergence.
+    /// Mean divergence; no number counts as infinitely much, whatever its sign.
     pub(super) fn mean(&self) -> f64 {
-        self.each.iter().sum::<f64>() / self.each.len().max(1) as f64
+        let mean = self.each.iter().sum::<f64>() / self.each.len().max(1) as f64;
+        if mean.is_nan() { f64::INFINITY } else { mean }
     }
 }
 
 impl<'a> Built<'a> {
-    /// Networks built on these samples; `plan` has the layers that no widths are chosen for.
-    pub(super) fn new(
-        of: &'a Measure<'a>,
-        samples: &'a Samples,
-        after: After,
-        plan: &Plan,
-    ) -> Result<Built<'a>, MethodError> {
-        let coded = |&bits: &u8| {
-            // Edges are not rounded: what is chosen is bits of weights.
-            let activations = vec![Setting::default(); plan.activations.len()];
-            let mut plan = Plan { activations, ..plan.clone() };
-            for &i in of.layers {
-                plan.weights[i] = Setting { bits: vec![bits], ..Setting::default() };
-            }
-            Mse { on: On::Weights, p: 2.4 }.refine(plan, of.bench)
-        };
-        let coded = of.bits.iter().map(coded).collect::<Result<_, _>>()?;
-        let float = answers(of, samples, of.bench.graph)?;
-        Ok(Built { of, samples, after, coded, float })
+    /// Networks that begin as `plan` for the layers that no widths are chosen for.
+    pub(super) fn new(task: &'a Task<'a>, after: After, plan: &Plan) -> Result<Built<'a>, MethodError> {
+        let start = Plan { activations: vec![Setting::default(); plan.activations.len()], ..plan.clone() };
+        let float = answers(task, task.bench.graph)?;
+        Ok(Built { task, after, start, float })
     }
 
     /// The best of these choices: each displaces the best before it only if it is better beyond noise. Also all of them.
-    pub(super) fn best(&self, shortlist: Vec<Vec<usize>>) -> Result<(Judged, Vec<Judged>), MethodError> {
-        let watch = self.of.bench.run.watch;
-        watch.stage("build the best few", Some(shortlist.len() as u64));
+    pub(super) fn best(&self, list: Vec<Candidate>) -> Result<(Judged, Vec<Judged>), MethodError> {
+        let watch = self.task.bench.run.watch;
+        watch.stage("build the best few", Some(list.len() as u64));
         let mut all: Vec<Judged> = Vec::new();
         let (mut best, mut blocks): (Option<Judged>, _) = (None, HashMap::new());
-        for chosen in shortlist {
-            let (judged, learned) = self.judged(chosen, &blocks)?;
+        for candidate in list {
+            let (judged, learned) = self.judged(candidate, &blocks)?;
             all.push(judged.clone());
             let better = best.as_ref().is_none_or(|best| {
                 let (mean, error) = difference(&judged.each, &best.each);
@@ -98,86 +83,87 @@ impl<'a> Built<'a> {
             }
             watch.advance(1);
         }
-        let message = || "no choice of widths keeps all limits".to_owned();
-        let best = best.ok_or_else(|| MethodError::Needs { step: ID, message: message() })?;
+        let best = best.ok_or_else(|| needs("no choice of widths keeps all limits".into()))?;
         Ok((best, all))
     }
 
     /// Builds one network, or finds what it was worth when it was built before; and its blocks as they were learned.
     fn judged(
         &self,
-        chosen: Vec<usize>,
+        candidate: Candidate,
         known: &HashMap<String, Vec<u8>>,
     ) -> Result<(Judged, HashMap<String, Vec<u8>>), MethodError> {
-        let (run, key) = (self.of.bench.run, self.key(&chosen));
+        let (run, key) = (self.task.bench.run, self.key(&candidate.chosen));
         let saved = run.state.load(&key).and_then(|bytes| serde_json::from_slice::<Vec<f64>>(&bytes).ok());
-        if let Some(each) = saved.filter(|each| each.len() == self.samples.len()) {
-            return Ok((Judged { chosen, each }, HashMap::new()));
+        if let Some(each) = saved.filter(|each| each.len() == self.task.samples.len()) {
+            return Ok((Judged { candidate, each }, HashMap::new()));
         }
         let memory = Memory { known, learned: Mutex::default() };
-        let network = self.network(&chosen, &memory)?;
+        let network = self.network(&candidate.chosen, &memory)?;
         let each = self.each(&network)?;
         let bytes = serde_json::to_vec(&each).expect("numbers have a JSON form");
         let failed = |source| MethodError::State { step: ID, place: "the best few".into(), source };
         run.state.save(&key, &bytes).map_err(failed)?;
-        Ok((Judged { chosen, each }, memory.learned.into_inner().unwrap_or_else(PoisonError::into_inner)))
+        Ok((Judged { candidate, each }, memory.learned.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// The divergence of a network's answers, sample by sample.
     pub(super) fn each(&self, network: &Graph) -> Result<Vec<f64>, MethodError> {
-        self.of.judge.each(&self.float, &*answers(self.of, self.samples, network)?)
+        self.task.judge.each(&self.float, &*answers(self.task, network)?)
     }
 
     /// The network with these widths.
     fn network(&self, chosen: &[usize], memory: &Memory<'_>) -> Result<Graph, MethodError> {
-        let mut plan = self.coded[0].clone();
-        for (&i, &choice) in self.of.layers.iter().zip(chosen) {
-            plan.weights[i] = self.coded[choice].weights[i].clone();
-        }
+        let plan = self.task.with_widths(self.start.clone(), chosen);
+        let plan = Mse { on: On::Weights, p: 2.4 }.refine(plan, self.task.bench)?;
         // What it tells of itself is about a trial, not about the result.
-        let run =
-            Run { watch: &Quiet, samples: Some(self.samples), state: memory, ..self.of.bench.run.clone() };
-        let bench = Workbench { run: &run, ..*self.of.bench };
+        let run = Run {
+            watch: &Quiet,
+            samples: Some(self.task.samples),
+            state: memory,
+            ..self.task.bench.run.clone()
+        };
+        let bench = Workbench { run: &run, ..*self.task.bench };
         let plan = match self.after {
             After::Rounding => BiasCorrection::default().refine(plan, &bench)?,
             After::Reconstruction => {
-                let learn = super::trial(self.of.options.iterations, self.samples.len());
-                learn.reconstruct(ID, plan, &bench, self.of.blocks.to_vec())?
+                let learn = super::trial(self.task.options.iterations, self.task.samples.len());
+                learn.reconstruct(ID, plan, &bench, self.task.blocks.to_vec())?
             }
         };
-        Ok(simulate(self.of.bench.graph, self.of.bench.sites, &plan))
+        Ok(simulate(self.task.bench.graph, self.task.bench.sites, &plan))
     }
 
     /// All that its worth depends on and a recipe may change.
     fn key(&self, chosen: &[usize]) -> String {
-        let widths: Vec<String> = chosen.iter().map(|&c| self.of.bits[c].to_string()).collect();
-        let Mixed { iterations, temperature, .. } = self.of.options;
+        let layer = |bits: Vec<u8>| bits.iter().map(u8::to_string).collect::<Vec<_>>().join(".");
+        let widths: Vec<String> = self.task.widths(chosen).into_iter().map(layer).collect();
+        let Mixed { iterations, temperature, .. } = self.task.options;
         format!("{ID}/built-on-all/{:?}/{iterations}/{temperature}/{}", self.after, widths.join("-"))
     }
 }
 
 /// What was built, `how`, and what it was worth.
-pub(super) fn text(how: &str, best: &Judged, all: &[Judged], bits: &[u8]) -> String {
+pub(super) fn text(how: &str, best: &Judged, all: &[Judged]) -> String {
     let Some(first) = all.first() else { return String::new() };
-    let widths = |chosen: &[usize]| chosen.iter().map(|&c| bits[c].to_string()).collect::<Vec<_>>().join("");
     let told = all.iter().map(|judged| {
         let (mean, error) = difference(&judged.each, &first.each);
-        format!("{} {:.5} ({mean:+.5} ± {error:.5})", widths(&judged.chosen), judged.mean())
+        format!("{} {:.5} ({mean:+.5} ± {error:.5})", judged.candidate.name, judged.mean())
     });
     format!(
         "{ID}: {how} and compared on {} samples, divergence in nats (more than the first's): {}; taken: {}",
         first.each.len(),
         told.collect::<Vec<_>>().join(", "),
-        widths(&best.chosen)
+        best.candidate.name
     )
 }
 
 /// What a network answers; it is run block by block, so that memory is that of the widest edges.
-fn answers(of: &Measure<'_>, samples: &Samples, network: &Graph) -> Result<Arc<Rows>, MethodError> {
-    let output = of.judge.output;
-    let mut walk = Walk::new(of.bench.graph, of.blocks, samples, of.bench.run)?;
-    for (b, block) in of.blocks.iter().enumerate() {
-        walk.advance(b, block, &Part::new(network, of.bench.types, block).compile(BATCH, &[])?)?;
+fn answers(task: &Task<'_>, network: &Graph) -> Result<Arc<Rows>, MethodError> {
+    let (bench, output) = (task.bench, task.judge.output);
+    let mut walk = Walk::new(bench.graph, task.blocks, task.samples, bench.run)?;
+    for (b, block) in task.blocks.iter().enumerate() {
+        walk.advance(b, block, &Part::new(network, bench.types, block).compile(BATCH, &[])?)?;
         if block.outputs.contains(&output) {
             break;
         }

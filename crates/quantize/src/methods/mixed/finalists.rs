@@ -5,7 +5,6 @@
 //! what the recipe makes of them: on ResNet-20 at 3 bits, 15 % ahead became 8 % behind, and 30 % behind became even.
 
 use super::built::{Built, Judged};
-use super::with_widths;
 use crate::method::{Method, MethodError};
 use crate::plan::Plan;
 use crate::recipe::finish;
@@ -35,13 +34,14 @@ impl Built<'_> {
         let list = chosen(all, count);
         let of = list.len();
         let run = |(i, judged): (usize, &Judged)| {
-            let watch = Round { watch: self.of.bench.run.watch, name: format!("finalist {} of {of}", i + 1) };
-            let run = Run { watch: &watch, ..self.of.bench.run.clone() };
-            let bench = Workbench { run: &run, ..*self.of.bench };
-            let plan = with_widths(plan.clone(), self.of.layers, self.of.bits, &judged.chosen);
+            let watch =
+                Round { watch: self.task.bench.run.watch, name: format!("finalist {} of {of}", i + 1) };
+            let run = Run { watch: &watch, ..self.task.bench.run.clone() };
+            let bench = Workbench { run: &run, ..*self.task.bench };
+            let plan = self.task.with_widths(plan.clone(), &judged.candidate.chosen);
             let plan = finish(rest, plan, &bench)?;
             let each = self.each(&simulate(bench.graph, bench.sites, &plan))?;
-            Ok(Judged { chosen: judged.chosen.clone(), each })
+            Ok(Judged { candidate: judged.candidate.clone(), each })
         };
         list.into_iter().enumerate().map(run).collect()
     }
@@ -72,20 +72,23 @@ impl Watch for Round<'_> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::task::Candidate;
     use super::*;
 
     fn judged(choice: usize, each: &[f64]) -> Judged {
-        Judged { chosen: vec![choice], each: each.to_vec() }
+        Judged { candidate: Candidate { name: String::new(), chosen: vec![choice] }, each: each.to_vec() }
     }
 
     #[test]
     fn all_layers_alike_are_a_finalist_whatever_they_were_worth() {
         let all =
             [judged(1, &[9.0, 9.0]), judged(0, &[3.0, 1.0]), judged(2, &[0.5, 0.5]), judged(3, &[4.0, 4.0])];
-        let list: Vec<usize> = chosen(&all, 2).iter().map(|judged| judged.chosen[0]).collect();
+        let list: Vec<usize> = chosen(&all, 2).iter().map(|judged| judged.candidate.chosen[0]).collect();
         assert_eq!(list, [1, 2, 0]);
         assert_eq!(chosen(&all, 9).len(), 4);
         assert!(chosen(&[], 2).is_empty());
-        assert_eq!(best(&all).unwrap().chosen, [2]);
+        assert_eq!(best(&all).unwrap().candidate.chosen, [2]);
+        let lost = [judged(0, &[-f64::NAN]), judged(1, &[2.0])];
+        assert_eq!(best(&lost).unwrap().candidate.chosen, [1]);
     }
 }

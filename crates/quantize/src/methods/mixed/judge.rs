@@ -16,7 +16,7 @@ pub(super) struct Judge {
     /// Whose values are the answers.
     pub(super) output: ValueId,
     /// Scores that belong together, side by side.
-    classes: usize,
+    pub(super) classes: usize,
     temperature: f64,
 }
 

@@ -5,7 +5,7 @@
 pub struct Limit {
     /// The option that set it.
     pub name: &'static str,
-    /// `[layer][choice]`, in the unit of the option.
+    /// `[unit][choice]`, in the unit of the option.
     pub cost: Vec<Vec<f64>>,
     /// What the layers that are not chosen take.
     pub fixed: f64,
@@ -14,13 +14,18 @@ pub struct Limit {
 }
 
 impl Limit {
-    /// What a choice per layer takes.
+    /// What a choice takes.
     pub fn of(&self, chosen: &[usize]) -> f64 {
         self.fixed + self.cost.iter().zip(chosen).map(|(costs, &c)| costs[c]).sum::<f64>()
     }
 
-    /// Whether a choice keeps the limit; a last digit does not decide it.
+    /// Whether so much keeps the limit; a last digit does not decide it.
+    pub fn allows(&self, amount: f64) -> bool {
+        amount <= self.most * (1.0 + 1e-9)
+    }
+
+    /// Whether a choice keeps the limit.
     pub fn holds(&self, chosen: &[usize]) -> bool {
-        self.of(chosen) <= self.most * (1.0 + 1e-9)
+        self.allows(self.of(chosen))
     }
 }

@@ -4,15 +4,15 @@
 //! others. So each entry runs the rest of the network in float behind the changed block, and is the mean divergence of the
 //! answers from those of the float network.
 
-use super::judge::Judge;
 use super::table::{Pair, Table};
-use super::{After, ID, Mixed};
+use super::task::Task;
+use super::{After, ID, Mixed, needs, some};
 use crate::method::{Method, MethodError};
 use crate::methods::brecq::part::Part;
 use crate::methods::brecq::walk::Walk;
 use crate::methods::mse::Mse;
 use crate::methods::range::On;
-use crate::plan::{Plan, Setting};
+use crate::plan::Plan;
 use crate::rows::Rows;
 use crate::run::{Quiet, Run, Samples};
 use crate::simulate::simulate;
@@ -30,19 +30,12 @@ const AMPLE_BITS: u8 = 8;
 
 /// What a table is measured with.
 pub(super) struct Measure<'a> {
-    pub(super) options: &'a Mixed,
-    pub(super) bench: &'a Workbench<'a>,
-    pub(super) judge: Judge,
+    task: &'a Task<'a>,
     /// The samples that trials learn on.
-    pub(super) learning: &'a Samples,
+    learning: Samples,
     /// Those that losses are measured on: what is learned on some samples says too little of what a layer loses on them,
     /// the less the more weights it has.
-    pub(super) judged: &'a Samples,
-    pub(super) blocks: &'a [Block],
-    /// Weight sites of the layers that the table is about.
-    pub(super) layers: &'a [usize],
-    /// Widths, ascending.
-    pub(super) bits: &'a [u8],
+    judged: Samples,
 }
 
 /// The rows of the table that one block gives, in the order in which [`Measure::entries`] lists them.
@@ -52,23 +45,32 @@ struct Saved(Vec<f64>);
 /// A change to measure: one or two layers, each with the place of its width.
 type Entry = Vec<(usize, usize)>;
 
-impl Measure<'_> {
+impl<'a> Measure<'a> {
+    /// Trials learn on the first three quarters of the samples and are judged on the rest.
+    pub(super) fn new(task: &'a Task<'a>) -> Result<Measure<'a>, MethodError> {
+        let all = task.samples.len();
+        let count = all - all.div_ceil(4);
+        let part = |range| some(task.samples, range, task.bench);
+        Ok(Measure { task, learning: part(0..count)?, judged: part(count..all)? })
+    }
+
     /// Measures the table.
     pub(super) fn table(&self) -> Result<Table, MethodError> {
-        let (graph, types, run) = (self.bench.graph, self.bench.types, self.bench.run);
+        let (graph, types, run) = (self.task.bench.graph, self.task.bench.types, self.task.bench.run);
         let within = |block: &Block| -> Vec<usize> {
-            let site = |&l: &usize| block.nodes.contains(&self.bench.sites.weights[self.layers[l]].node);
-            (0..self.layers.len()).filter(site).collect()
+            let site =
+                |&l: &usize| block.nodes.contains(&self.task.bench.sites.weights[self.task.layers[l]].node);
+            (0..self.task.layers.len()).filter(site).collect()
         };
-        let busy = self.blocks.iter().filter(|block| !within(block).is_empty()).count();
+        let busy = self.task.blocks.iter().filter(|block| !within(block).is_empty()).count();
         run.watch.stage("measure sensitivity", Some(busy as u64));
-        let float = self.blocks.iter().map(|block| Part::new(graph, types, block).compile(BATCH, &[]));
+        let float = self.task.blocks.iter().map(|block| Part::new(graph, types, block).compile(BATCH, &[]));
         let float: Vec<Differentiable> = float.collect::<Result<_, _>>()?;
-        let mut walk = Walk::new(graph, self.blocks, self.judged, run)?;
+        let mut walk = Walk::new(graph, self.task.blocks, &self.judged, run)?;
         let mut answers = None;
         let mut table =
-            Table { alone: vec![vec![0.0; self.bits.len()]; self.layers.len()], pairs: Vec::new() };
-        for (b, block) in self.blocks.iter().enumerate() {
+            Table { alone: vec![vec![0.0; self.task.bits.len()]; self.task.layers.len()], pairs: Vec::new() };
+        for (b, block) in self.task.blocks.iter().enumerate() {
             let layers = within(block);
             if !layers.is_empty() {
                 let entries = self.entries(&layers);
@@ -98,9 +100,9 @@ impl Measure<'_> {
 
     /// Every layer at every width alone, then the pairs that involve the narrowest.
     fn entries(&self, layers: &[usize]) -> Vec<Entry> {
-        let widths = 0..self.bits.len();
+        let widths = 0..self.task.bits.len();
         let alone = layers.iter().flat_map(|&l| widths.clone().map(move |c| vec![(l, c)]));
-        let narrow: Vec<usize> = widths.clone().filter(|&c| self.bits[c] < AMPLE_BITS).collect();
+        let narrow: Vec<usize> = widths.clone().filter(|&c| self.task.bits[c] < AMPLE_BITS).collect();
         let choices: Vec<[usize; 2]> = narrow
             .iter()
             .flat_map(|&a| narrow.iter().map(move |&b| [a, b]))
@@ -121,16 +123,17 @@ impl Measure<'_> {
         entries: &[Entry],
         answers: &Rows,
     ) -> Result<Vec<f64>, MethodError> {
-        let rounded = self.bits.iter().map(|&bits| self.rounded(b, bits));
+        let rounded = self.task.bits.iter().map(|&bits| self.rounded(b, bits));
         let rounded: Vec<Plan> = rounded.collect::<Result<_, _>>()?;
         let loss = |entry: &Entry| {
-            let mut plan = self.nothing();
+            let mut plan = self.task.float_plan();
             for &(layer, choice) in entry {
-                let site = self.layers[layer];
+                let site = self.task.layers[layer];
                 plan.weights[site] = rounded[choice].weights[site].clone();
             }
-            let changed = simulate(self.bench.graph, self.bench.sites, &plan);
-            let changed = Part::new(&changed, self.bench.types, &self.blocks[b]).compile(BATCH, &[])?;
+            let changed = simulate(self.task.bench.graph, self.task.bench.sites, &plan);
+            let changed =
+                Part::new(&changed, self.task.bench.types, &self.task.blocks[b]).compile(BATCH, &[])?;
             let found = self.answers(b, walk.clone(), &changed, float)?;
             self.divergence(answers, &found)
         };
@@ -139,32 +142,22 @@ impl Measure<'_> {
 
     /// A plan with the layers of block `b` alone, all of so many bits.
     fn rounded(&self, b: usize, bits: u8) -> Result<Plan, MethodError> {
-        let block = &self.blocks[b];
-        let mut plan = self.nothing();
-        for &site in self.layers {
-            if block.nodes.contains(&self.bench.sites.weights[site].node) {
+        let block = &self.task.blocks[b];
+        let mut plan = self.task.float_plan();
+        for &site in self.task.layers {
+            if block.nodes.contains(&self.task.bench.sites.weights[site].node) {
                 plan.weights[site].bits = vec![bits];
             }
         }
-        let plan = Mse { on: On::Weights, p: 2.4 }.refine(plan, self.bench)?;
-        if self.options.after == After::Rounding || bits >= AMPLE_BITS {
+        let plan = Mse { on: On::Weights, p: 2.4 }.refine(plan, self.task.bench)?;
+        if self.task.options.after == After::Rounding || bits >= AMPLE_BITS {
             return Ok(plan);
         }
         // What it tells of itself is about a trial, not about the result.
-        let run = Run { watch: &Quiet, samples: Some(self.learning), ..self.bench.run.clone() };
-        let bench = Workbench { run: &run, ..*self.bench };
-        let learn = super::trial(self.options.iterations, self.learning.len());
-        learn.reconstruct(ID, plan, &bench, self.blocks[..=b].to_vec())
-    }
-
-    /// The plan of the float network.
-    fn nothing(&self) -> Plan {
-        let sites = self.bench.sites;
-        Plan {
-            weights: vec![Setting::default(); sites.weights.len()],
-            activations: vec![Setting::default(); sites.activations.len()],
-            ..Plan::default()
-        }
+        let run = Run { watch: &Quiet, samples: Some(&self.learning), ..self.task.bench.run.clone() };
+        let bench = Workbench { run: &run, ..*self.task.bench };
+        let learn = super::trial(self.task.options.iterations, self.learning.len());
+        learn.reconstruct(ID, plan, &bench, self.task.blocks[..=b].to_vec())
     }
 
     /// What the network answers when block `b` is `changed` and those after it are not.
@@ -175,30 +168,26 @@ impl Measure<'_> {
         changed: &Differentiable,
         float: &[Differentiable],
     ) -> Result<Arc<Rows>, MethodError> {
-        let output = self.judge.output;
-        for (i, block) in self.blocks.iter().enumerate().skip(b) {
+        let output = self.task.judge.output;
+        for (i, block) in self.task.blocks.iter().enumerate().skip(b) {
             walk.advance(i, block, if i == b { changed } else { &float[i] })?;
             if block.outputs.contains(&output) {
                 return Ok(walk.at(output));
             }
         }
-        Err(self.refusal("the first result of the network is computed before its last weighted block".into()))
-    }
-
-    fn refusal(&self, message: String) -> MethodError {
-        MethodError::Needs { step: ID, message }
+        Err(needs("the first result of the network is computed before its last weighted block".into()))
     }
 
     /// Mean divergence, in nats.
     fn divergence(&self, float: &Rows, found: &Rows) -> Result<f64, MethodError> {
-        let each = self.judge.each(float, found)?;
+        let each = self.task.judge.each(float, found)?;
         Ok(each.iter().sum::<f64>() / each.len() as f64)
     }
 
     /// All that the losses of a block depend on and a recipe may change.
     fn key(&self, b: usize, block: &Block) -> String {
-        let widths: Vec<String> = self.bits.iter().map(u8::to_string).collect();
-        let Mixed { after, iterations, temperature, .. } = self.options;
+        let widths: Vec<String> = self.task.bits.iter().map(u8::to_string).collect();
+        let Mixed { after, iterations, temperature, .. } = self.task.options;
         format!(
             "{ID}/sensitivity/held-out/{b}/{}/{after:?}/{iterations}/{temperature}/{}",
             block.name,
@@ -207,13 +196,13 @@ impl Measure<'_> {
     }
 
     fn load(&self, key: &str) -> Option<Saved> {
-        serde_json::from_slice(&self.bench.run.state.load(key)?).ok()
+        serde_json::from_slice(&self.task.bench.run.state.load(key)?).ok()
     }
 
     fn save(&self, key: &str, block: &Block, losses: &[f64]) -> Result<(), MethodError> {
         let bytes = serde_json::to_vec(losses).expect("numbers have a JSON form");
         let failed = |source| MethodError::State { step: ID, place: block.name.clone(), source };
-        self.bench.run.state.save(key, &bytes).map_err(failed)
+        self.task.bench.run.state.save(key, &bytes).map_err(failed)
     }
 }
 
