@@ -25,7 +25,6 @@ pub mod spend;
 pub mod table;
 mod task;
 
-use crate::describe;
 use crate::method::{Entry, Method, MethodError};
 use crate::methods::brecq::{Brecq, Phases};
 use crate::methods::range::On;
@@ -179,7 +178,7 @@ impl Method for Mixed {
             return Ok(plan);
         }
         let units = self.units(bench, &layers)?;
-        let limits = self.limits(&plan, bench, [&layers, &units], &bits, nominal)?;
+        let limits = limit::all(self, (&plan, nominal), bench, [&layers, &units], &bits)?;
         let narrowest = vec![0; units.iter().sum()];
         if let Some(limit) = limits.iter().find(|limit| !limit.holds(&narrowest)) {
             let (name, most, least) = (limit.name, limit.most, limit.of(&narrowest));
@@ -319,59 +318,6 @@ impl Mixed {
         let best = finalists::best(&finalists).expect("all layers alike are one");
         watch.note(built::text("finished by the rest of the recipe", best, &finalists));
         Ok(best.candidate.clone())
-    }
-
-    /// All limits that hold, at least one.
-    fn limits(
-        &self,
-        plan: &Plan,
-        bench: &Workbench<'_>,
-        [layers, units]: [&[usize]; 2],
-        bits: &[u8],
-        nominal: u8,
-    ) -> Result<Vec<Limit>, MethodError> {
-        let count = |i: usize| bench.weight(&bench.sites.weights[i]).1.len() as f64;
-        let width = |i: usize| plan.weights[i].bits.iter().copied().max().unwrap_or(0);
-        let others =
-            || (0..plan.weights.len()).filter(|i| plan.weights[*i].is_quantized() && !layers.contains(i));
-        // Units of a layer are alike.
-        let table = |cost: &dyn Fn(usize, u8) -> f64| -> Vec<Vec<f64>> {
-            let of = |(&i, &n): (&usize, &usize)| {
-                let unit: Vec<f64> = bits.iter().map(|&b| cost(i, b) / n as f64).collect();
-                std::iter::repeat_n(unit, n)
-            };
-            layers.iter().zip(units).flat_map(of).collect()
-        };
-        let mut limits = Vec::new();
-        let unlimited = self.max_bytes.is_none() && self.max_latency_ms.is_none();
-        if let Some(most) = self.average_bits.or(unlimited.then_some(f64::from(nominal))) {
-            let total: f64 = layers.iter().map(|&i| count(i)).sum();
-            let cost = table(&|i, b| count(i) * f64::from(b) / total);
-            limits.push(Limit { name: "average_bits", cost, fixed: 0.0, most });
-        }
-        if let Some(most) = self.max_bytes {
-            let bytes = |i: usize, b: u8| (count(i) * f64::from(b) / 8.0).ceil();
-            // Where channels differ, bits of a layer may end within a byte.
-            let split = units.iter().filter(|n| **n > 1).count() as f64;
-            let fixed = others().map(|i| bytes(i, width(i))).sum::<f64>() + split;
-            limits.push(Limit { name: "max_bytes", cost: table(&bytes), fixed, most: most as f64 });
-        }
-        if let Some(most) = self.max_latency_ms {
-            let all = bits.iter().copied().chain(others().map(width));
-            if let Some(unknown) = all.into_iter().find(|&b| bench.target.ns_per_mac(b).is_none()) {
-                return Err(needs(format!(
-                    "max_latency_ms needs what {unknown}-bit weights take on target `{}`; add a [[latency]] entry with bits \
-                     and ns_per_mac to its file",
-                    bench.target.name
-                )));
-            }
-            let macs =
-                |i: usize| describe::macs(bench.graph, bench.types, bench.sites.weights[i].node) as f64;
-            let ms = |i: usize, b: u8| macs(i) * bench.target.ns_per_mac(b).unwrap_or(0.0) * 1e-6;
-            let fixed = others().map(|i| ms(i, width(i))).sum();
-            limits.push(Limit { name: "max_latency_ms", cost: table(&ms), fixed, most });
-        }
-        Ok(limits)
     }
 }
 
