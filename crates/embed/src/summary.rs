@@ -127,7 +127,7 @@ impl Summary {
         self.worst.first().map_or(edge, |worst| edge.min(worst.loss))
     }
 
-    /// The upper end of the bin in which a share of the rows is full.
+    /// The upper end of the bin in which a share of the rows is full; the last has none.
     fn bin_edge(&self, share: f64) -> f64 {
         let wanted = (share * self.rows as f64).ceil() as u64;
         let mut left = wanted.max(1);
@@ -135,7 +135,7 @@ impl Summary {
         let last = self.histogram.len() - 1;
         for bin in (0..last).rev().chain([last]) {
             if self.histogram[bin] >= left {
-                return if bin == last { 1.0 } else { 2f64.powf(-(bin as f64) / PER_OCTAVE) };
+                return if bin == last { f64::INFINITY } else { 2f64.powf(-(bin as f64) / PER_OCTAVE) };
             }
             left -= self.histogram[bin];
         }

@@ -341,3 +341,39 @@ pub(super) fn bits(plan: &Plan, sites: &Sites, graph: &Graph) -> String {
     let activations = if activations.is_empty() { 32 } else { most_common.unwrap_or(8) };
     format!("W{weights}A{activations}")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lowbit_graph::NodeId;
+    use lowbit_tensor::Uniform;
+
+    #[test]
+    fn bits_are_those_of_inner_weights_each_counting_once() {
+        let mut graph = Graph::default();
+        let mut sites = Sites::default();
+        let mut plan = Plan::default();
+        let mut layer = |len: usize, bits: u8, first_or_last: bool| {
+            let name = format!("w{}", sites.weights.len());
+            let value = graph.add_constant(name.clone(), Tensor::from_f32([len], vec![0.0; len]));
+            let (node, channel_axis, reads) = (NodeId(0), None, None);
+            sites.weights.push(WeightSite {
+                name,
+                node,
+                input: 1,
+                value,
+                channel_axis,
+                reads,
+                first_or_last,
+            });
+            let code = (bits > 0).then(|| Code::Uniform(Uniform::per_tensor(bits, true, 1.0, 0)));
+            plan.weights.push(Setting { code, ..Setting::default() });
+        };
+        layer(100, 8, true);
+        layer(30, 4, false);
+        layer(10, 2, false);
+        layer(50, 0, false);
+        assert_eq!(bits(&plan, &sites, &graph), "W3.5A32");
+        assert_eq!(bits(&Plan::default(), &sites, &graph), "W32A32");
+    }
+}

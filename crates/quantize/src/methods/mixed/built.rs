@@ -76,7 +76,8 @@ impl<'a> Built<'a> {
             all.push(judged.clone());
             let better = best.as_ref().is_none_or(|best| {
                 let (mean, error) = difference(&judged.each, &best.each);
-                mean < -CERTAIN * error
+                // An infinite difference has no error; anything that can be told is better than what cannot.
+                mean < -CERTAIN * error || best.mean().is_infinite() && judged.mean().is_finite()
             });
             if better {
                 (best, blocks) = (Some(judged), learned);

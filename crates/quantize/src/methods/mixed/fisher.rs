@@ -21,8 +21,9 @@ use crate::rows::Rows;
 use crate::simulate::decoded_weight;
 use crate::workbench::channel;
 use lowbit_engine::{Differentiable, Parameter};
+use lowbit_graph::Graph;
 use lowbit_graph::passes::{between, segment};
-use lowbit_graph::{Graph, ValueId};
+use lowbit_tensor::Tensor;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rayon::prelude::*;
@@ -87,20 +88,13 @@ fn losses(task: &Task<'_>, fisher: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, MethodE
 
 /// Mean squared gradient of the log probability of a drawn answer, by layer and weight.
 fn squared_gradients(task: &Task<'_>) -> Result<Vec<Vec<f64>>, MethodError> {
-    let bench = task.bench;
-    let graph = network(bench.graph, task)?;
-    let value = |&i: &usize| bench.sites.weights[i].value;
-    // Layers may share a weight.
-    let mut values: Vec<ValueId> = task.layers.iter().map(value).collect();
-    values.sort_unstable();
-    values.dedup();
-    let parameters: Vec<Parameter> = values.iter().map(|&id| Parameter::Constant(id)).collect();
+    let (bench, count) = (task.bench, task.samples.len());
+    let (graph, parameters) = network(task)?;
     // Gradients of samples, not of batches: of one sample at a time.
     let network = Differentiable::new(&graph, 1, &parameters)?;
     let inputs = Walk::new(bench.graph, task.blocks, task.samples, bench.run)?.at(graph.inputs[0]);
     let mut sums: Vec<Vec<f64>> =
         (0..parameters.len()).map(|p| vec![0.0; network.parameter(p).len()]).collect();
-    let count = task.samples.len();
     let all: Vec<usize> = (0..count).collect();
     // Added in the order of the samples, whatever the number of threads.
     for some in all.chunks(rayon::current_num_threads()) {
@@ -117,21 +111,31 @@ fn squared_gradients(task: &Task<'_>) -> Result<Vec<Vec<f64>>, MethodError> {
         let average = sums.iter().sum::<f64>() / sums.len() as f64;
         sums.iter_mut().for_each(|sum| *sum += SHARE * average);
     }
-    let own = |i: &usize| sums[values.binary_search(&value(i)).expect("it is among them")].clone();
-    Ok(task.layers.iter().map(own).collect())
+    Ok(sums)
 }
 
-/// What computes the answers, and no other result; the weights of all layers must be in it.
-fn network(whole: &Graph, task: &Task<'_>) -> Result<Graph, MethodError> {
-    let (inputs, outputs) = (&whole.inputs[..1.min(whole.inputs.len())], [task.judge.output]);
-    let nodes = between(whole, inputs, &outputs);
-    let sites = &task.bench.sites.weights;
-    match task.layers.iter().find(|&&i| !nodes.contains(&sites[i].node)) {
-        Some(&i) => {
-            Err(needs(format!("the first result of the network does not depend on `{}`", sites[i].name)))
-        }
-        None => Ok(segment(whole, task.bench.types, &nodes, inputs, &outputs)),
+/// What computes the answers, and no other result, with the weight of each layer as a parameter. Layers that share a weight
+/// are rounded apart, so each gets one of its own.
+fn network(task: &Task<'_>) -> Result<(Graph, Vec<Parameter>), MethodError> {
+    let (bench, outputs) = (task.bench, [task.judge.output]);
+    let mut graph = bench.graph.clone();
+    let mut parameters = Vec::with_capacity(task.layers.len());
+    for &i in task.layers {
+        let site = &bench.sites.weights[i];
+        let (tensor, values) = bench.weight(site);
+        let name = graph.fresh_name(&format!("{}.own", graph.value(site.value).name));
+        let own = graph.add_constant(name, Tensor::from_f32(tensor.shape(), values.to_vec()));
+        graph.nodes[site.node.0].inputs[site.input] = Some(own);
+        parameters.push(Parameter::Constant(own));
     }
+    let inputs = &bench.graph.inputs[..1];
+    let nodes = between(&graph, inputs, &outputs);
+    if let Some(l) =
+        (0..task.layers.len()).find(|&l| !nodes.contains(&bench.sites.weights[task.layers[l]].node))
+    {
+        return Err(needs(format!("the first result of the network does not depend on `{}`", task.name(l))));
+    }
+    Ok((segment(&graph, bench.types, &nodes, inputs, &outputs), parameters))
 }
 
 /// The gradients of one sample, by parameter.
@@ -147,11 +151,12 @@ fn of_sample(
         |_, outputs, gradients| {
             let mut rng = ChaCha8Rng::seed_from_u64(task.bench.run.seed);
             rng.set_stream(STREAM | sample as u64);
-            let classes = task.judge.classes;
-            let rows = outputs[0].chunks(classes).zip(gradients[0].chunks_mut(classes));
-            rows.for_each(|(scores, gradient)| {
-                score(scores, task.options.temperature, unit(&mut rng), gradient);
-            });
+            let (judge, len) = (task.judge, outputs[0].len());
+            for position in 0..judge.positions(len) {
+                let scores: Vec<f32> = judge.places(len, position).map(|at| outputs[0][at]).collect();
+                let drawn = score(&scores, task.options.temperature, unit(&mut rng));
+                judge.places(len, position).zip(drawn).for_each(|(at, g)| gradients[0][at] = g);
+            }
             Ok(0.0)
         },
     )?;
@@ -163,8 +168,12 @@ fn unit(rng: &mut ChaCha8Rng) -> f64 {
     (rng.next_u64() >> 11) as f64 / (1u64 << 53) as f64
 }
 
-/// The gradient of `log p(y)` by the scores, `y` being drawn from `p = softmax(scores / temperature)` by a number from 0 to 1.
-fn score(scores: &[f32], temperature: f64, drawn: f64, gradient: &mut [f32]) {
+/// The gradient of `log p(y)` by the scores, `y` being drawn from `p = softmax(scores / temperature)` by a number from 0 to
+/// 1. A single score is the mean of a normal distribution of that standard deviation, and `y` one deviation above or below it.
+fn score(scores: &[f32], temperature: f64, drawn: f64) -> Vec<f32> {
+    if scores.len() == 1 {
+        return vec![(if drawn < 0.5 { -1.0 } else { 1.0 } / temperature) as f32];
+    }
     let p: Vec<f64> = log_probabilities(scores, temperature).into_iter().map(libm::exp).collect();
     let mut below = 0.0;
     let reached = |p: &f64| {
@@ -173,9 +182,8 @@ fn score(scores: &[f32], temperature: f64, drawn: f64, gradient: &mut [f32]) {
     };
     // The sum may miss 1 by a last digit.
     let y = p.iter().position(reached).unwrap_or(p.len() - 1);
-    for (c, (p, gradient)) in p.iter().zip(gradient).enumerate() {
-        *gradient = ((f64::from(u8::from(c == y)) - p) / temperature) as f32;
-    }
+    let of = |(c, p): (usize, &f64)| ((f64::from(u8::from(c == y)) - p) / temperature) as f32;
+    p.iter().enumerate().map(of).collect()
 }
 
 #[cfg(test)]
@@ -190,8 +198,7 @@ mod tests {
         const DRAWS: usize = 3000;
         let mut squares = [0.0; 3];
         for i in 0..DRAWS {
-            let mut gradient = [0.0; 3];
-            score(&scores, temperature, (i as f64 + 0.5) / DRAWS as f64, &mut gradient);
+            let gradient = score(&scores, temperature, (i as f64 + 0.5) / DRAWS as f64);
             assert!(gradient.iter().sum::<f32>().abs() < 1e-6);
             squares.iter_mut().zip(gradient).for_each(|(s, g)| *s += f64::from(g).powi(2) / DRAWS as f64);
         }
@@ -202,8 +209,6 @@ mod tests {
 
     #[test]
     fn a_draw_at_the_very_end_is_the_last_class() {
-        let mut gradient = [0.0; 2];
-        score(&[0.0, 0.0], 1.0, 1.0, &mut gradient);
-        assert_eq!(gradient, [-0.5, 0.5]);
+        assert_eq!(score(&[0.0, 0.0], 1.0, 1.0), [-0.5, 0.5]);
     }
 }

@@ -1,7 +1,8 @@
 //! How far a network's answers are from those of the float network, sample by sample.
 //!
 //! The measure is the Kullback-Leibler divergence of the scores, both softened: on images that a network was trained on it
-//! is so sure that plain scores hide what a layer loses until it is large.
+//! is so sure that plain scores hide what a layer loses until it is large. A single score is no distribution over
+//! classes; it counts as the mean of a normal one, whose standard deviation is the temperature.
 
 use super::ID;
 use crate::method::MethodError;
@@ -15,8 +16,10 @@ use lowbit_graph::ValueId;
 pub(super) struct Judge {
     /// Whose values are the answers.
     pub(super) output: ValueId,
-    /// Scores that belong together, side by side.
-    pub(super) classes: usize,
+    /// Scores of one position.
+    classes: usize,
+    /// Whether those lie side by side in a row; else scores of one class of all positions do.
+    side_by_side: bool,
     temperature: f64,
 }
 
@@ -27,22 +30,43 @@ impl Judge {
         let output = bench.graph.outputs.first().copied();
         let output = output.ok_or(MethodError::Needs { step: ID, message })?;
         let shape = bench.types[output.0].as_ref().map_or(&[][..], |ty| &ty.shape);
-        // Scores of one position lie side by side: rows of pictures have channels last.
-        let classes = match shape {
-            [_, classes] | [_, _, classes] | [_, classes, _, _, ..] => *classes,
-            _ => shape.iter().skip(1).product(),
+        // Rows have axis 1 last from rank 3 on: classes of pictures, positions of sequences.
+        let (classes, side_by_side) = match shape {
+            [_, classes] | [_, classes, _, _, ..] => (*classes, true),
+            [_, _, classes] => (*classes, false),
+            _ => (shape.iter().skip(1).product(), true),
         };
-        Ok(Judge { output, classes: classes.max(1), temperature })
+        Ok(Judge { output, classes: classes.max(1), side_by_side, temperature })
+    }
+
+    /// Positions of a row of so many values.
+    pub(super) fn positions(&self, row_len: usize) -> usize {
+        row_len / self.classes
+    }
+
+    /// Where the scores of a position lie in a row, class by class.
+    pub(super) fn places(&self, row_len: usize, position: usize) -> impl Iterator<Item = usize> + use<> {
+        let (classes, positions) = (self.classes, self.positions(row_len));
+        let side_by_side = self.side_by_side;
+        (0..classes).map(
+            move |class| {
+                if side_by_side { position * classes + class } else { class * positions + position }
+            },
+        )
     }
 
     /// The divergence of each sample, summed over positions, in nats.
     pub(super) fn each(&self, float: &Rows, found: &Rows) -> Result<Vec<f64>, MethodError> {
-        let (mut p, mut q) = (vec![0.0; float.row_len()], vec![0.0; float.row_len()]);
+        let len = float.row_len();
+        let (mut p, mut q) = (vec![0.0; len], vec![0.0; len]);
         let mut of = |i: usize| -> Result<f64, MethodError> {
             float.read(i..i + 1, &mut p)?;
             found.read(i..i + 1, &mut q)?;
-            let positions = p.chunks(self.classes).zip(q.chunks(self.classes));
-            Ok(positions.map(|(p, q)| softened_divergence(p, q, self.temperature)).sum())
+            let at = |position| {
+                let scores = |row: &[f32]| self.places(len, position).map(|at| row[at]).collect::<Vec<f32>>();
+                softened_divergence(&scores(&p), &scores(&q), self.temperature)
+            };
+            Ok((0..self.positions(len)).map(at).sum())
         };
         (0..float.rows()).map(&mut of).collect()
     }
@@ -50,6 +74,9 @@ impl Judge {
 
 /// Divergence of the scores `q` from `p`, both divided by `temperature`.
 fn softened_divergence(p: &[f32], q: &[f32], temperature: f64) -> f64 {
+    if let ([p], [q]) = (p, q) {
+        return 0.5 * (f64::from(p - q) / temperature).powi(2);
+    }
     divergence(&log_probabilities(p, temperature), &log_probabilities(q, temperature))
 }
 
@@ -66,6 +93,10 @@ pub fn difference(new: &[f64], old: &[f64]) -> (f64, f64) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use lowbit_engine::Differentiable;
+    use lowbit_graph::ops::MatMul;
+    use lowbit_graph::{Dim, Graph};
+    use lowbit_tensor::{DType, Tensor};
 
     #[test]
     fn divergence_is_zero_for_equal_answers_whatever_their_offset() {
@@ -73,6 +104,44 @@ mod tests {
         // softmax (3/4, 1/4) against (1/2, 1/2).
         let expected = 0.75 * 1.5f64.ln() + 0.25 * 0.5f64.ln();
         assert!((softened_divergence(&[3f32.ln(), 0.0], &[1.0, 1.0], 1.0) - expected).abs() < 1e-6);
+    }
+
+    #[test]
+    fn one_score_is_the_mean_of_a_normal_distribution() {
+        // Two of standard deviation 4, 2 apart.
+        assert_eq!(softened_divergence(&[1.0], &[3.0], 4.0), 0.125);
+    }
+
+    #[test]
+    fn rows_of_sequences_have_positions_last() {
+        // Two positions of three values, of which the first and last are kept.
+        let mut graph = Graph::default();
+        let dims = [Dim::Symbol("N".into()), Dim::Known(2), Dim::Known(3)];
+        let x = graph.add_input("x", DType::F32, dims.to_vec());
+        let w = graph.add_constant("w", Tensor::from_f32([3, 2], vec![1.0, 0.0, 0.0, 0.0, 0.0, 1.0]));
+        let y = graph.add_node("y", MatMul, &[x, w]);
+        graph.values[y.0].dtype = Some(DType::F32);
+        graph.outputs = vec![y];
+        let network = Differentiable::new(&graph, 1, &[]).unwrap();
+        let place = |position: usize, value: usize| value * 2 + position;
+        let feed = |_, inputs: &mut [&mut [f32]]| {
+            for (position, value) in (0..2).flat_map(|p| (0..3).map(move |v| (p, v))) {
+                inputs[0][place(position, value)] = (10 * position + value) as f32;
+            }
+            Ok(())
+        };
+        let take = |_, outputs: &[&[f32]]| {
+            assert_eq!(outputs[0], [0.0, 10.0, 2.0, 12.0]);
+            Ok(())
+        };
+        network.run(1, feed, take).unwrap();
+    }
+
+    #[test]
+    fn scores_of_a_position_are_found_in_rows_of_either_order() {
+        let judge = |side_by_side| Judge { output: ValueId(0), classes: 3, side_by_side, temperature: 1.0 };
+        assert_eq!(judge(true).places(6, 1).collect::<Vec<_>>(), [3, 4, 5]);
+        assert_eq!(judge(false).places(6, 1).collect::<Vec<_>>(), [1, 3, 5]);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::{Mixed, needs};
 use crate::describe;
 use crate::method::MethodError;
 use crate::plan::Plan;
+use crate::recipe::Granularity;
 use crate::workbench::Workbench;
 
 /// One limit on all layers together.
@@ -65,10 +66,14 @@ pub(super) fn all(
         limits.push(Limit { name: "average_bits", cost, fixed: 0.0, most });
     }
     if let Some(most) = options.max_bytes {
-        let bytes = |i: usize, b: u8| (count(i) * f64::from(b) / 8.0).ceil();
-        // Where channels differ, bits of a layer may end within a byte.
-        let split = units.iter().filter(|n| **n > 1).count() as f64;
-        let fixed = others().map(|i| bytes(i, width(i))).sum::<f64>() + split;
+        // As reports count them: each channel begins a byte.
+        let bytes = |i: usize, b: u8| {
+            let (site, len) = (&bench.sites.weights[i], count(i));
+            let axis = site.channel_axis.filter(|_| bench.recipe.weights.per == Granularity::Channel);
+            let channels = axis.map_or(1.0, |axis| bench.weight(site).0.shape()[axis] as f64);
+            channels * (len / channels * f64::from(b) / 8.0).ceil()
+        };
+        let fixed = others().map(|i| bytes(i, width(i))).sum();
         limits.push(Limit { name: "max_bytes", cost: table(&bytes), fixed, most: most as f64 });
     }
     if let Some(most) = options.max_latency_ms {

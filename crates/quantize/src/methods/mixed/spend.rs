@@ -1,8 +1,9 @@
 //! Bits for very many units, such as the output channels of a network: where they gain most for their price.
 //!
 //! With losses that add up, the best that a budget buys is found unit by unit: all start at the narrowest width and climb
-//! the lower convex hull of what their widths lose over what they cost, the steepest step of all first. What comes out is
-//! the least loss there is at its own price; what is left of the budget is less than one step.
+//! the lower convex hull of what their widths lose over what they cost, the steepest step of all first. Until a step does
+//! not fit, there is no less loss at the same price; from there on, units whose next step fits go on, and what is lost to the
+//! best there is, is less than what the step that did not fit would have gained.
 //!
 //! What narrower codes of a layer cost as measured and what they cost once blocks are learned are not in proportion: a
 //! reconstructed block makes up for most of what it loses, the more the more that is. So each layer's losses are scaled as
@@ -26,9 +27,11 @@ pub fn tempered(table: &Table, units: &[usize], weights: &[usize], at: usize, po
     for (&units, &weights) in units.iter().zip(weights) {
         let (own, others) = rest.split_at(units);
         rest = others;
-        let per_weight = own.iter().map(|losses| losses[at]).sum::<f64>() / weights.max(1) as f64;
-        // What loses nothing needs nothing.
-        let factor = if per_weight > 0.0 { libm::pow(per_weight, power - 1.0) } else { 1.0 };
+        // A layer that loses nothing there is scaled by what it loses at the narrowest; if that is nothing too, it needs none.
+        let sum =
+            |choice: usize| own.iter().map(|losses| losses[choice]).sum::<f64>() / weights.max(1) as f64;
+        let per_weight = [at, 0].map(sum).into_iter().find(|sum| *sum > 0.0);
+        let factor = per_weight.map_or(1.0, |sum| libm::pow(sum, power - 1.0));
         alone.extend(own.iter().map(|losses| losses.iter().map(|loss| loss * factor).collect()));
     }
     Table { alone, pairs: Vec::new() }
@@ -114,28 +117,41 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_better_at_the_same_price() {
+    fn there_is_no_less_loss_until_a_step_does_not_fit_and_then_less_than_its_gain() {
         let mut rng = ChaCha8Rng::seed_from_u64(3);
         let mut unit = || (rng.next_u64() % 1000) as f64 / 1000.0;
-        for _ in 0..20 {
+        const BITS: [f64; 4] = [2.0, 3.0, 4.0, 6.0];
+        for _ in 0..10 {
             let alone = (0..6).map(|_| {
                 let scale = unit().powi(3);
-                [2.0f64, 3.0, 4.0, 6.0].map(|b| scale * (-2.0 * b + unit()).exp2()).to_vec()
+                BITS.map(|b| scale * (-2.0 * b + unit()).exp2()).to_vec()
             });
             let table = Table { alone: alone.collect(), pairs: Vec::new() };
-            let mut limit = average(6, &[2.0, 3.0, 4.0, 6.0], 3.3);
-            let found = spend(&table, std::slice::from_ref(&limit));
-            assert!(limit.holds(&found));
             // The plain twin: every choice there is.
-            limit.most = limit.of(&found);
-            let all =
-                (0..4usize.pow(6)).map(|n| (0..6).map(|u| n / 4usize.pow(u) % 4).collect::<Vec<usize>>());
-            let least = all
-                .filter(|chosen| limit.holds(chosen))
-                .map(|chosen| table.loss(&chosen))
-                .min_by(f64::total_cmp);
-            // What did not fit may leave room that a hull does not see: never more than the last step's worth.
-            assert!(table.loss(&found) <= least.unwrap() * 1.25 + 1e-12, "{} {least:?}", table.loss(&found));
+            let all: Vec<Vec<usize>> =
+                (0..4usize.pow(6)).map(|n| (0..6).map(|u| n / 4usize.pow(u) % 4).collect()).collect();
+            let least = |limit: &Limit| {
+                let kept = all.iter().filter(|chosen| limit.holds(chosen));
+                kept.map(|chosen| table.loss(chosen)).min_by(f64::total_cmp).unwrap()
+            };
+            let mut gains: Vec<(f64, f64)> = Vec::new();
+            for losses in &table.alone {
+                let mut at = 0;
+                for (to, gain) in climb(losses, &BITS) {
+                    gains.push((gain, BITS[to] - BITS[at]));
+                    at = to;
+                }
+            }
+            gains.sort_by(|a, b| b.0.total_cmp(&a.0));
+            let mut price = 12.0;
+            for (gain, more) in gains {
+                let exact = average(6, &BITS, price / 6.0);
+                assert!(table.loss(&spend(&table, std::slice::from_ref(&exact))) <= least(&exact) + 1e-12);
+                let short = average(6, &BITS, (price + 0.9 * more) / 6.0);
+                let found = spend(&table, std::slice::from_ref(&short));
+                assert!(short.holds(&found) && table.loss(&found) <= least(&short) + gain * more + 1e-12);
+                price += more;
+            }
         }
     }
 
@@ -148,5 +164,8 @@ mod tests {
         assert_eq!(at(0.0), [[12.0, 4.0], [6.0, 2.0], [2.0, 1.0]]);
         let nothing = Table { alone: vec![vec![0.0, 0.0]], pairs: Vec::new() };
         assert_eq!(tempered(&nothing, &[1], &[5], 1, 0.25), nothing);
+        // Nothing at choice 1: by the 8 of choice 0.
+        let some = Table { alone: vec![vec![8.0, 0.0]], pairs: Vec::new() };
+        assert_eq!(tempered(&some, &[1], &[1], 1, 0.0).alone, [[1.0, 0.0]]);
     }
 }

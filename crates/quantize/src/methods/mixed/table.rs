@@ -1,11 +1,11 @@
 //! The sensitivity table: what widths cost in accuracy, layer by layer, and pair by pair inside a block.
 
-/// Losses by layer and choice; a choice is a place in the ascending list of widths.
+/// Losses by unit (layer or output channel) and choice; a choice is a place in the ascending list of widths.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Table {
-    /// `[layer][choice]`: loss when this layer alone is quantized, in nats.
+    /// `[unit][choice]`: loss when this unit alone is quantized, in nats.
     pub alone: Vec<Vec<f64>>,
-    /// Where two layers of one block lose more (or less) than both alone. Other pairs are taken to add up.
+    /// Where two layers of one block, both units, lose more (or less) than both alone. Other pairs are taken to add up.
     pub pairs: Vec<Pair>,
 }
 

@@ -38,8 +38,11 @@ impl Task<'_> {
         let of = |&units: &usize| {
             let (own, others) = rest.split_at(units);
             rest = others;
-            let bits: Vec<u8> = own.iter().map(|&choice| self.bits[choice]).collect();
-            if bits.iter().all(|b| *b == bits[0]) { bits[..1].to_vec() } else { bits }
+            let mut bits: Vec<u8> = own.iter().map(|&choice| self.bits[choice]).collect();
+            if bits.windows(2).all(|pair| pair[0] == pair[1]) {
+                bits.truncate(1);
+            }
+            bits
         };
         self.units.iter().map(of).collect()
     }
