@@ -3,7 +3,7 @@
 mod common;
 
 use common::{Case, graph, noise, outputs, two_blocks};
-use lowbit_graph::ops::{Gemm, MatMul};
+use lowbit_graph::ops::{Gemm, MatMul, Softmax};
 use lowbit_quantize::method::MethodError;
 use lowbit_quantize::plan::Setting;
 use lowbit_quantize::rows::{Budget, Rows};
@@ -340,6 +340,31 @@ fn answers_may_be_sequences_and_single_scores() {
         let measured = number(&notes[0], " 6 bits everywhere ");
         // Without a nonlinearity errors do not average out; a forgotten temperature would be a factor of 16.
         assert!((0.2..5.0).contains(&(predicted / measured)), "{scores}: {predicted} {measured}");
+    }
+}
+
+#[test]
+fn a_softmax_at_the_end_changes_nothing() {
+    let ended = || {
+        let mut case = two_blocks();
+        let scores = case.graph.outputs[0];
+        let y = case.graph.add_node("softmax", Softmax { axis: -1 }, &[scores]);
+        outputs(&mut case.graph, &[y]);
+        Case::new("ended", case.graph)
+    };
+    for options in ["", "per = \"channel\"", "build = \"rounding\""] {
+        let chosen = |case: &Case| {
+            let memory = Memory::default();
+            let plan = on(case, 64, options, &paper(), &memory, |recipe, plan, bench| {
+                recipe.steps[0].refine(plan, bench)
+            });
+            (bits(&plan.unwrap()), memory.notes.into_inner().unwrap())
+        };
+        let (plain, with_softmax) = (chosen(&two_blocks()), chosen(&ended()));
+        assert_eq!(plain.0, with_softmax.0, "{options}");
+        let predicted = |notes: &[String]| number(notes.last().unwrap(), "with 3 bits everywhere ");
+        let [a, b] = [&plain.1, &with_softmax.1].map(|notes| predicted(notes));
+        assert!((a / b - 1.0).abs() < 0.01, "{options}: {a} {b}");
     }
 }
 

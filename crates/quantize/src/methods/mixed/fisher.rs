@@ -151,11 +151,11 @@ fn of_sample(
         |_, outputs, gradients| {
             let mut rng = ChaCha8Rng::seed_from_u64(task.bench.run.seed);
             rng.set_stream(STREAM | sample as u64);
-            let (judge, len) = (task.judge, outputs[0].len());
-            for position in 0..judge.positions(len) {
-                let scores: Vec<f32> = judge.places(len, position).map(|at| outputs[0][at]).collect();
+            let (judge, row) = (task.judge, outputs[0]);
+            for position in 0..judge.positions(row.len()) {
+                let scores = judge.scores(row, position);
                 let drawn = score(&scores, task.options.temperature, unit(&mut rng));
-                judge.places(len, position).zip(drawn).for_each(|(at, g)| gradients[0][at] = g);
+                judge.back(row, position, drawn, gradients[0]);
             }
             Ok(0.0)
         },

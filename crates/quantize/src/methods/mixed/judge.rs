@@ -9,7 +9,10 @@ use crate::method::MethodError;
 use crate::methods::lapq::loss::{divergence, log_probabilities};
 use crate::rows::Rows;
 use crate::workbench::Workbench;
-use lowbit_graph::ValueId;
+use lowbit_graph::{Node, Op, ValueId};
+
+/// Probabilities below count as so much: their logarithms have an end.
+const LEAST: f32 = 1e-20;
 
 /// Compares answers.
 #[derive(Clone, Copy, Debug)]
@@ -20,6 +23,8 @@ pub(super) struct Judge {
     classes: usize,
     /// Whether those lie side by side in a row; else scores of one class of all positions do.
     side_by_side: bool,
+    /// Whether the network ends in a softmax. Logarithms of its probabilities are scores as good as those before it.
+    probabilities: bool,
     temperature: f64,
 }
 
@@ -36,7 +41,9 @@ impl Judge {
             [_, _, classes] => (*classes, false),
             _ => (shape.iter().skip(1).product(), true),
         };
-        Ok(Judge { output, classes: classes.max(1), side_by_side, temperature })
+        let makes = |node: &&Node| node.outputs.contains(&output) && matches!(node.op, Op::Softmax(_));
+        let probabilities = bench.graph.nodes.iter().any(|node| makes(&node));
+        Ok(Judge { output, classes: classes.max(1), side_by_side, probabilities, temperature })
     }
 
     /// Positions of a row of so many values.
@@ -44,8 +51,21 @@ impl Judge {
         row_len / self.classes
     }
 
+    /// The scores of a position of a row.
+    pub(super) fn scores(&self, row: &[f32], position: usize) -> Vec<f32> {
+        let score = |x: f32| if self.probabilities { libm::logf(x.max(LEAST)) } else { x };
+        self.places(row.len(), position).map(|at| score(row[at])).collect()
+    }
+
+    /// Sets the gradient of a row by what a position of it holds, given the one by its scores.
+    pub(super) fn back(&self, row: &[f32], position: usize, scores: Vec<f32>, gradient: &mut [f32]) {
+        for (at, g) in self.places(row.len(), position).zip(scores) {
+            gradient[at] = if self.probabilities { g / row[at].max(LEAST) } else { g };
+        }
+    }
+
     /// Where the scores of a position lie in a row, class by class.
-    pub(super) fn places(&self, row_len: usize, position: usize) -> impl Iterator<Item = usize> + use<> {
+    fn places(&self, row_len: usize, position: usize) -> impl Iterator<Item = usize> + use<> {
         let (classes, positions) = (self.classes, self.positions(row_len));
         let side_by_side = self.side_by_side;
         (0..classes).map(
@@ -63,8 +83,7 @@ impl Judge {
             float.read(i..i + 1, &mut p)?;
             found.read(i..i + 1, &mut q)?;
             let at = |position| {
-                let scores = |row: &[f32]| self.places(len, position).map(|at| row[at]).collect::<Vec<f32>>();
-                softened_divergence(&scores(&p), &scores(&q), self.temperature)
+                softened_divergence(&self.scores(&p, position), &self.scores(&q, position), self.temperature)
             };
             Ok((0..self.positions(len)).map(at).sum())
         };
@@ -139,7 +158,13 @@ mod tests {
 
     #[test]
     fn scores_of_a_position_are_found_in_rows_of_either_order() {
-        let judge = |side_by_side| Judge { output: ValueId(0), classes: 3, side_by_side, temperature: 1.0 };
+        let judge = |side_by_side| Judge {
+            output: ValueId(0),
+            classes: 3,
+            side_by_side,
+            probabilities: false,
+            temperature: 1.0,
+        };
         assert_eq!(judge(true).places(6, 1).collect::<Vec<_>>(), [3, 4, 5]);
         assert_eq!(judge(false).places(6, 1).collect::<Vec<_>>(), [1, 3, 5]);
     }
