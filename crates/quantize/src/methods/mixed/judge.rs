@@ -41,8 +41,8 @@ impl Judge {
             [_, _, classes] => (*classes, false),
             _ => (shape.iter().skip(1).product(), true),
         };
-        let makes = |node: &&Node| node.outputs.contains(&output) && matches!(node.op, Op::Softmax(_));
-        let probabilities = bench.graph.nodes.iter().any(|node| makes(&node));
+        let makes = |node: &Node| node.outputs.contains(&output) && matches!(node.op, Op::Softmax(_));
+        let probabilities = bench.graph.nodes.iter().any(makes);
         Ok(Judge { output, classes: classes.max(1), side_by_side, probabilities, temperature })
     }
 
@@ -57,9 +57,9 @@ impl Judge {
         self.places(row.len(), position).map(|at| score(row[at])).collect()
     }
 
-    /// Sets the gradient of a row by what a position of it holds, given the one by its scores.
-    pub(super) fn back(&self, row: &[f32], position: usize, scores: Vec<f32>, gradient: &mut [f32]) {
-        for (at, g) in self.places(row.len(), position).zip(scores) {
+    /// Sets the gradient by a row at the places of a position, given the one by its scores.
+    pub(super) fn back(&self, row: &[f32], position: usize, by_scores: Vec<f32>, gradient: &mut [f32]) {
+        for (at, g) in self.places(row.len(), position).zip(by_scores) {
             gradient[at] = if self.probabilities { g / row[at].max(LEAST) } else { g };
         }
     }
