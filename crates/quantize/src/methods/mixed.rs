@@ -31,15 +31,12 @@ use crate::methods::range::On;
 use crate::observe::Needs;
 use crate::plan::Plan;
 use crate::recipe::Granularity;
-use crate::rows::Rows;
-use crate::run::Samples;
 use crate::workbench::Workbench;
 use built::Built;
 use judge::Judge;
 use limit::Limit;
 use measure::Measure;
 use serde::Deserialize;
-use std::ops::Range;
 use table::Table;
 use task::{Candidate, Task};
 
@@ -151,18 +148,6 @@ fn trial(iterations: usize, samples: usize) -> Brecq {
 
 fn needs(message: String) -> MethodError {
     MethodError::Needs { step: ID, message }
-}
-
-/// Some of the samples.
-fn some(samples: &Samples, range: Range<usize>, bench: &Workbench<'_>) -> Result<Samples, MethodError> {
-    let mut inputs = Rows::new(&bench.run.budget, range.len(), samples.inputs.row_len())?;
-    let mut row = vec![0.0; samples.inputs.row_len()];
-    for (to, from) in range.clone().enumerate() {
-        samples.inputs.read(from..from + 1, &mut row)?;
-        inputs.write(to, &row)?;
-    }
-    let labels = samples.labels.as_ref().map(|labels| labels[range].to_vec());
-    Ok(Samples { inputs, shape: samples.shape.clone(), labels })
 }
 
 impl Method for Mixed {

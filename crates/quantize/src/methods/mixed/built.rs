@@ -13,8 +13,6 @@ use crate::method::{Method, MethodError};
 use crate::methods::bias_correction::BiasCorrection;
 use crate::methods::brecq::part::Part;
 use crate::methods::brecq::walk::Walk;
-use crate::methods::mse::Mse;
-use crate::methods::range::On;
 use crate::plan::{Plan, Setting};
 use crate::rows::Rows;
 use crate::run::{Quiet, Run, State};
@@ -94,17 +92,16 @@ impl<'a> Built<'a> {
         candidate: Candidate,
         known: &HashMap<String, Vec<u8>>,
     ) -> Result<(Judged, HashMap<String, Vec<u8>>), MethodError> {
-        let (run, key) = (self.task.bench.run, self.key(&candidate.chosen));
-        let saved = run.state.load(&key).and_then(|bytes| serde_json::from_slice::<Vec<f64>>(&bytes).ok());
-        if let Some(each) = saved.filter(|each| each.len() == self.task.samples.len()) {
+        let key = self.key(&candidate.chosen);
+        if let Some(each) =
+            self.task.known::<Vec<f64>>(&key).filter(|each| each.len() == self.task.samples.len())
+        {
             return Ok((Judged { candidate, each }, HashMap::new()));
         }
         let memory = Memory { known, learned: Mutex::default() };
         let network = self.network(&candidate.chosen, &memory)?;
         let each = self.each(&network)?;
-        let bytes = serde_json::to_vec(&each).expect("numbers have a JSON form");
-        let failed = |source| MethodError::State { step: ID, place: "the best few".into(), source };
-        run.state.save(&key, &bytes).map_err(failed)?;
+        self.task.keep(&key, "the best few", &each)?;
         Ok((Judged { candidate, each }, memory.learned.into_inner().unwrap_or_else(PoisonError::into_inner)))
     }
 
@@ -115,8 +112,7 @@ impl<'a> Built<'a> {
 
     /// The network with these widths.
     fn network(&self, chosen: &[usize], memory: &Memory<'_>) -> Result<Graph, MethodError> {
-        let plan = self.task.with_widths(self.start.clone(), chosen);
-        let plan = Mse { on: On::Weights, p: 2.4 }.refine(plan, self.task.bench)?;
+        let plan = self.task.nearest(self.task.with_widths(self.start.clone(), chosen))?;
         // What it tells of itself is about a trial, not about the result.
         let run = Run {
             watch: &Quiet,

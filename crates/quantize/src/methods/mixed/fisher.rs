@@ -11,12 +11,9 @@
 use super::table::Table;
 use super::task::Task;
 use super::{ID, needs};
-use crate::method::{Method, MethodError};
+use crate::method::MethodError;
 use crate::methods::brecq::walk::Walk;
 use crate::methods::lapq::loss::log_probabilities;
-use crate::methods::mse::Mse;
-use crate::methods::range::On;
-use crate::plan::Plan;
 use crate::rows::Rows;
 use crate::simulate::decoded_weight;
 use crate::workbench::channel;
@@ -36,19 +33,16 @@ const STREAM: u64 = 7 << 32;
 
 /// The loss of each unit at each width, in nats: output channels where a layer has so many units.
 pub(super) fn table(task: &Task<'_>) -> Result<Table, MethodError> {
-    let run = task.bench.run;
-    run.watch.stage("measure sensitivity", Some(task.samples.len() as u64));
+    task.bench.run.watch.stage("measure sensitivity", Some(task.samples.len() as u64));
     let widths: Vec<String> = task.bits.iter().map(u8::to_string).collect();
     let names: Vec<&str> = (0..task.layers.len()).map(|l| task.name(l)).collect();
     let key = format!("{ID}/fisher/{}/{}/{}", task.options.temperature, widths.join("-"), names.join("/"));
-    let saved = run.state.load(&key).and_then(|bytes| serde_json::from_slice::<Vec<Vec<f64>>>(&bytes).ok());
-    let alone = match saved.filter(|alone| alone.len() == task.units.iter().sum::<usize>()) {
+    let known = task.known::<Vec<Vec<f64>>>(&key);
+    let alone = match known.filter(|alone| alone.len() == task.units.iter().sum::<usize>()) {
         Some(alone) => alone,
         None => {
             let alone = losses(task, &squared_gradients(task)?)?;
-            let bytes = serde_json::to_vec(&alone).expect("numbers have a JSON form");
-            let failed = |source| MethodError::State { step: ID, place: "sensitivity".into(), source };
-            run.state.save(&key, &bytes).map_err(failed)?;
+            task.keep(&key, "sensitivity", &alone)?;
             alone
         }
     };
@@ -62,7 +56,7 @@ fn losses(task: &Task<'_>, fisher: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, MethodE
     for &bits in task.bits {
         let mut plan = task.float_plan();
         task.layers.iter().for_each(|&i| plan.weights[i].bits = vec![bits]);
-        let plan: Plan = Mse { on: On::Weights, p: 2.4 }.refine(plan, bench)?;
+        let plan = task.nearest(plan)?;
         let of = |(&i, fisher): (&usize, &Vec<f64>)| -> Vec<f32> {
             let (_, values) = bench.weight(&bench.sites.weights[i]);
             let rounded = decoded_weight(bench.graph, bench.sites, &plan, i).expect("it has a code");

@@ -6,12 +6,10 @@
 
 use super::table::{Pair, Table};
 use super::task::Task;
-use super::{After, ID, Mixed, needs, some};
-use crate::method::{Method, MethodError};
+use super::{After, ID, Mixed, needs};
+use crate::method::MethodError;
 use crate::methods::brecq::part::Part;
 use crate::methods::brecq::walk::Walk;
-use crate::methods::mse::Mse;
-use crate::methods::range::On;
 use crate::plan::Plan;
 use crate::rows::Rows;
 use crate::run::{Quiet, Run, Samples};
@@ -19,7 +17,7 @@ use crate::simulate::simulate;
 use crate::workbench::Workbench;
 use lowbit_engine::Differentiable;
 use lowbit_graph::passes::Block;
-use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Samples that a network runs on at a time.
@@ -37,10 +35,6 @@ pub(super) struct Measure<'a> {
     /// the less the more weights it has.
     judged: Samples,
 }
-
-/// The rows of the table that one block gives, in the order in which [`Measure::entries`] lists them.
-#[derive(Serialize, Deserialize)]
-struct Saved(Vec<f64>);
 
 /// A change to measure: one or two layers, each with the place of its width.
 type Entry = Vec<(usize, usize)>;
@@ -75,15 +69,17 @@ impl<'a> Measure<'a> {
             if !layers.is_empty() {
                 let entries = self.entries(&layers);
                 let key = self.key(b, block);
-                let losses = match self.load(&key).filter(|saved| saved.0.len() == entries.len()) {
-                    Some(saved) => saved.0,
+                // The rows that the block gives, in the order of its entries.
+                let known = self.task.known::<Vec<f64>>(&key);
+                let losses = match known.filter(|losses| losses.len() == entries.len()) {
+                    Some(losses) => losses,
                     None => {
                         let answers = match &answers {
                             Some(answers) => Arc::clone(answers),
                             None => self.answers(b, walk.clone(), &float[b], &float)?,
                         };
                         let losses = self.block(b, &walk, &float, &entries, &answers)?;
-                        self.save(&key, block, &losses)?;
+                        self.task.keep(&key, &block.name, &losses)?;
                         losses
                     }
                 };
@@ -149,7 +145,7 @@ impl<'a> Measure<'a> {
                 plan.weights[site].bits = vec![bits];
             }
         }
-        let plan = Mse { on: On::Weights, p: 2.4 }.refine(plan, self.task.bench)?;
+        let plan = self.task.nearest(plan)?;
         if self.task.options.after == After::Rounding || bits >= AMPLE_BITS {
             return Ok(plan);
         }
@@ -194,16 +190,18 @@ impl<'a> Measure<'a> {
             widths.join("-")
         )
     }
+}
 
-    fn load(&self, key: &str) -> Option<Saved> {
-        serde_json::from_slice(&self.task.bench.run.state.load(key)?).ok()
+/// Some of the samples.
+fn some(samples: &Samples, range: Range<usize>, bench: &Workbench<'_>) -> Result<Samples, MethodError> {
+    let mut inputs = Rows::new(&bench.run.budget, range.len(), samples.inputs.row_len())?;
+    let mut row = vec![0.0; samples.inputs.row_len()];
+    for (to, from) in range.clone().enumerate() {
+        samples.inputs.read(from..from + 1, &mut row)?;
+        inputs.write(to, &row)?;
     }
-
-    fn save(&self, key: &str, block: &Block, losses: &[f64]) -> Result<(), MethodError> {
-        let bytes = serde_json::to_vec(losses).expect("numbers have a JSON form");
-        let failed = |source| MethodError::State { step: ID, place: block.name.clone(), source };
-        self.task.bench.run.state.save(key, &bytes).map_err(failed)
-    }
+    let labels = samples.labels.as_ref().map(|labels| labels[range].to_vec());
+    Ok(Samples { inputs, shape: samples.shape.clone(), labels })
 }
 
 impl Table {

@@ -2,10 +2,15 @@
 
 use super::judge::Judge;
 use super::{ID, Mixed};
+use crate::method::{Method, MethodError};
+use crate::methods::mse::Mse;
+use crate::methods::range::On;
 use crate::plan::{Plan, Setting};
 use crate::run::Samples;
 use crate::workbench::Workbench;
 use lowbit_graph::passes::Block;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
 
 /// What all rounds of the choice look at.
 pub(super) struct Task<'a> {
@@ -66,6 +71,23 @@ impl Task<'_> {
             activations: vec![Setting::default(); sites.activations.len()],
             ..Plan::default()
         }
+    }
+
+    /// The plan with the nearest codes of its weights' widths.
+    pub(super) fn nearest(&self, plan: Plan) -> Result<Plan, MethodError> {
+        Mse { on: On::Weights, p: 2.4 }.refine(plan, self.bench)
+    }
+
+    /// What an earlier, killed run kept under `key`.
+    pub(super) fn known<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
+        serde_json::from_slice(&self.bench.run.state.load(key)?).ok()
+    }
+
+    /// Keeps numbers for a run that goes on from here; `place` is what they are about.
+    pub(super) fn keep<T: Serialize>(&self, key: &str, place: &str, numbers: &T) -> Result<(), MethodError> {
+        let bytes = serde_json::to_vec(numbers).expect("numbers have a JSON form");
+        let failed = |source| MethodError::State { step: ID, place: place.to_owned(), source };
+        self.bench.run.state.save(key, &bytes).map_err(failed)
     }
 
     /// The layer that a unit belongs to, as its place in the list of layers.
